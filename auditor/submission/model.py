@@ -1,0 +1,75 @@
+"""What is audited: one `Submission`, whichever of the three places it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from auditor.verdict import Claims, Target
+
+
+class Tree(Protocol):
+    """Files by posix path, read lazily; names and contents are hostile."""
+
+    def paths(self) -> tuple[str, ...]:
+        """Every path that the submission adds or changes, sorted."""
+        ...
+
+    def size(self, path: str) -> int:
+        """Size in bytes, without reading the content."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Content; raises `PgolfError` when it is larger than the reader's limit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Log:
+    """One training log, decoded; `text` starts after any echo of the source."""
+
+    path: str
+    text: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Settings that the log prints (`NAME=value`, `name: value`), keys as printed, first value wins."""
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """How the README says that the reported run is started."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    argv: tuple[str, ...] = ()
+    nproc: int | None = None
+    """`--nproc_per_node` when the command is a `torchrun`."""
+    source: str = "README.md"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Everything the audit may look at.
+
+    `script` is None when the pull request holds no submission; `reason` then says why.
+    """
+
+    target: Target
+    tree: Tree
+    script: str | None = None
+    folder: str | None = None
+    track: str | None = None
+    chosen_because: str | None = None
+    reason: str | None = None
+    other_folders: tuple[str, ...] = ()
+    code: bytes = b""
+    modules: Mapping[str, bytes] = field(default_factory=dict)
+    """Sibling Python modules of the script: module name -> bytes (read when small enough)."""
+    data_files: Mapping[str, int] = field(default_factory=dict)
+    """Other files of the folder: path relative to the folder -> size."""
+    readme: str | None = None
+    submission_json: Mapping[str, object] | None = None
+    logs: tuple[Log, ...] = ()
+    command: RunCommand = field(default_factory=RunCommand)
+    claims: Claims = field(default_factory=Claims)
+    notes: tuple[str, ...] = ()
+    """What could not be read and why (oversized log, broken submission.json), one line each."""
