@@ -1,0 +1,1 @@
+"""Reserved for the readable reference trainer and evaluator; nothing is here yet."""
