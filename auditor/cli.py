@@ -1,0 +1,369 @@
+"""The `pgolf` command: reads the command line, calls the parts in order, turns results into output and exit codes.
+
+No judgement lives here. Heavy imports wait inside the commands, so that `pgolf --help` starts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.console import Format, emit, printable, use_color, warn, writable
+from auditor.verdict import Claims, ExitCode, Finding, PgolfError, Report, ScriptInfo, Target
+
+if TYPE_CHECKING:
+    from auditor.submission.model import Submission
+
+DEFAULT_REPO = "openai/parameter-golf"
+SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
+"""Exit codes from the mildest to the most severe: with several targets the worst one decides."""
+
+app = typer.Typer(
+    name="pgolf",
+    help="Says, with evidence, whether a Parameter Golf submission obeys the evaluation rules.",
+    epilog="Start with: pgolf demo. Exit codes: 0 nothing found, 1 flagged, 2 bad input or usage, 3 undecided, "
+    "4 internal error.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100, "max_content_width": 100},
+)
+
+
+class Color(StrEnum):
+    """When to colour the text format."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET...", help="Pull request number or URL, submission folder, or script.", show_default=False
+    ),
+]
+OneTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="Pull request number or URL, submission folder, or script.", show_default=False
+    ),
+]
+Mirror = Annotated[
+    Path | None,
+    typer.Option(
+        "--mirror", metavar="GITDIR", help="Read pull requests from a clone that holds refs/pull/N/head; no network."
+    ),
+]
+Repo = Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="Repository that a number refers to.")]
+Env = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="KEY=VALUE", help="Override one setting of the reported run; may be repeated."),
+]
+OutputFormat = Annotated[Format, typer.Option("--format", help="How to print.", case_sensitive=False)]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", metavar="FILE", help="Write there instead of to standard output; all of it or nothing."),
+]
+ColorOption = Annotated[Color, typer.Option("--color", help="Colour the text format; NO_COLOR is respected.")]
+
+
+@app.command()
+def audit(
+    targets: Targets,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    env: Env = None,
+    format: OutputFormat = Format.text,
+    output: Output = None,
+    color: ColorOption = Color.auto,
+    no_records: Annotated[
+        bool,
+        typer.Option("--no-records", help="Leave out the checks of logs against claims (this version makes none)."),
+    ] = False,
+) -> None:
+    """Read submissions and say, with evidence, whether they obey the rules.
+
+    With several targets, one that cannot be read does not stop the others, and the most severe exit code is
+    returned: 4, then 2, 1, 3, 0.
+
+    \b
+    Examples:
+      pgolf audit .                                     the submission in this folder
+      pgolf audit records/track_10min_16mb/my_run       a submission folder
+      pgolf audit train_gpt.py --env TTT_ENABLED=1      one script, under another setting
+      pgolf audit 715                                   a pull request, from GitHub
+      pgolf audit 715 --mirror pg.git --format markdown a review, without network
+      pgolf audit 290 490 715 --format json > all.jsonl several, one JSON object a line
+    """
+    with failing(None):
+        settings = settings_from(env)
+        writable(output)
+    reports: list[Report] = []
+    codes = [ExitCode.CLEAN]
+    for target in progress(targets):
+        try:
+            report = audit_one(target, mirror=mirror, repo=repo, env=settings)
+            code = report.exit_code
+        except PgolfError as error:
+            warn(f"{target}: {error}")
+            report, code = unreadable(target, str(error)), ExitCode.USAGE
+        except Exception as error:
+            report, code = unreadable(target, internal_error(target, error)), ExitCode.INTERNAL
+        reports.append(report)
+        codes.append(code)
+    if format is Format.text and output is None:
+        # The line on standard error says it all.
+        reports = [report for report in reports if report.verdict != "error"]
+    with failing(None):
+        show(reports, format, output, color)
+    raise typer.Exit(max(codes, key=SEVERITY.index))
+
+
+@app.command()
+def demo(
+    format: OutputFormat = Format.text,
+    output: Output = None,
+    color: ColorOption = Color.auto,
+) -> None:
+    """Audit the four miniature submissions that ship with pgolf; needs no network.
+
+    They were written for this demonstration, two legal and two not. The exit code says whether the verdicts are the
+    expected ones: 0 when all four are, 1 otherwise.
+
+    \b
+    Examples:
+      pgolf demo
+      pgolf demo --format markdown
+    """
+    with failing("demo"):
+        from auditor.demo import MINIATURES, as_expected, folder, summary
+
+        writable(output)
+        reports = [
+            audit_one(str(folder(miniature)), mirror=None, repo=DEFAULT_REPO, env={}) for miniature in MINIATURES
+        ]
+        show(reports, format, output, color)
+        if format is Format.text and output is None:
+            emit(summary(reports), None)
+        raise typer.Exit(ExitCode.CLEAN if as_expected(reports) else ExitCode.FLAG)
+
+
+@app.command()
+def timeline(
+    target: OneTarget,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    env: Env = None,
+    output: Output = None,
+) -> None:
+    """Print what the evaluation does with validation tokens, in order, with lines.
+
+    \b
+    Examples:
+      pgolf timeline .
+      pgolf timeline 1092 --mirror pg.git
+      pgolf timeline train_gpt.py --env TTT_ENABLED=1
+    """
+    with failing(target):
+        from auditor.engine import timeline_rows
+
+        settings = settings_from(env)
+        writable(output)
+        rows = timeline_rows(open_submission(target, mirror=mirror, repo=repo), settings)
+        lines = [
+            f"L{row.line:<5} {'  ' * row.depth}{row.kind:<12} {row.function}: {row.text}"
+            + (f"  [{row.detail}]" if row.detail else "")
+            for row in rows
+        ]
+        emit("".join(printable(line) + "\n" for line in lines), output)
+
+
+@app.command()
+def explain(
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="Rule id, as `pgolf rules` lists them.", show_default=False)
+    ],
+    color: ColorOption = Color.auto,
+) -> None:
+    """Show one rule in full: what it finds, why it matters, examples, rulings, limits.
+
+    \b
+    Examples:
+      pgolf explain val-token-ttt
+    """
+    with failing(rule):
+        from auditor.report.explain import explain as explain_rule
+        from rules import catalogue
+        from rules.rulings import rulings
+
+        by_id = {known.id: known for known in catalogue()}
+        if rule not in by_id:
+            raise PgolfError(unknown_rule(rule, list(by_id)))
+        emit(explain_rule(by_id[rule], rulings=rulings(), color=use_color(color.value, None)), None)
+
+
+@app.command()
+def rules() -> None:
+    """List the rules: id, level, conditions of issue #1017, and one line each.
+
+    \b
+    Examples:
+      pgolf rules
+    """
+    with failing("rules"):
+        from rules import catalogue
+        from rules.base import summary_of
+
+        known = catalogue()
+        width = max(len(rule.id) for rule in known)
+        lines = [
+            f"{rule.id:<{width}}  {'class' if rule.kind == 'positive' else rule.level:<7}  "
+            f"{','.join(rule.conditions) or '-':<5}  {summary_of(rule)}"
+            for rule in known
+        ]
+        emit("\n".join(lines) + "\n", None)
+
+
+@app.command()
+def schema(output: Output = None) -> None:
+    """Print the JSON schema of `--format json`.
+
+    \b
+    Examples:
+      pgolf schema > pgolf.report.schema.json
+    """
+    with failing("schema"):
+        from auditor.report.schema import schema_text
+
+        writable(output)
+        emit(schema_text(), output)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, what is missing, and the command that gets it.
+
+    Exits with 0 when `pgolf audit` has all it needs, with 2 otherwise.
+
+    \b
+    Examples:
+      pgolf doctor
+    """
+    with failing("doctor"):
+        from auditor.doctor import diagnosis
+
+        text, healthy = diagnosis()
+        emit(text, None)
+        raise typer.Exit(ExitCode.CLEAN if healthy else ExitCode.USAGE)
+
+
+def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submission:
+    """Find the submission that a command-line target names; raises `PgolfError` when there is nothing to read."""
+    from auditor.submission import open_target
+
+    return open_target(target, mirror=mirror, repo=repo)
+
+
+def audit_one(target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
+    """Audit one target under every rule."""
+    from auditor.engine import audit as run_audit
+    from rules import catalogue
+
+    return run_audit(open_submission(target, mirror=mirror, repo=repo), catalogue(), env=env)
+
+
+def show(reports: list[Report], format: Format, output: Path | None, color: Color) -> None:
+    """Render reports and write them out."""
+    from auditor.report import render
+    from rules import catalogue
+    from rules.rulings import rulings
+
+    colored = use_color(color.value, output)
+    emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=100), output)
+
+
+def unreadable(target: str, reason: str) -> Report:
+    """The report on a target that could not be audited at all."""
+    finding = Finding(rule="opaque-code", level="hold", message=reason, file=target, line=1)
+    return Report(
+        target=Target(path=target),
+        submission=ScriptInfo(),
+        claims=Claims(),
+        verdict="error",
+        cls="unreadable",
+        findings=(finding,),
+    )
+
+
+def settings_from(pairs: list[str] | None) -> dict[str, str]:
+    """Parse repeated `--env KEY=VALUE`; raises `PgolfError` on a pair without a name or `=`."""
+    settings = {}
+    for pair in pairs or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise PgolfError(f"--env wants KEY=VALUE, not {pair!r}; for example: --env TTT_ENABLED=1")
+        settings[key.strip()] = value
+    return settings
+
+
+def unknown_rule(asked: str, known: list[str]) -> str:
+    """Say that a rule is unknown, with the nearest known one."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(asked, known, n=1)
+    hint = f"did you mean {near[0]!r}? Type: pgolf explain {near[0]}" if near else "type: pgolf rules"
+    return f"there is no rule {asked!r}; {hint}"
+
+
+def progress(targets: list[str]) -> Iterator[str]:
+    """Yield the targets, with a bar on standard error when there are several and someone watches."""
+    if len(targets) < 2 or not sys.stderr.isatty():
+        yield from targets
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(targets, description="audit", console=Console(stderr=True), transient=True)
+
+
+@contextmanager
+def failing(subject: str | None) -> Iterator[None]:
+    """Turn a typed error into one line and exit code 2, and anything unforeseen into one line and exit code 4."""
+    try:
+        yield
+    except PgolfError as error:
+        warn(str(error) if subject is None else f"{subject}: {error}")
+        raise typer.Exit(ExitCode.USAGE) from None
+    except typer.Exit:
+        raise
+    except Exception as error:
+        internal_error(subject or "output", error)
+        raise typer.Exit(ExitCode.INTERNAL) from None
+
+
+def internal_error(subject: str, error: Exception) -> str:
+    """Report a defect of pgolf itself on one line; the traceback only under PGOLF_DEBUG=1."""
+    message = f"internal error: {type(error).__name__}: {error}"
+    if os.environ.get("PGOLF_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+        warn(f"{subject}: {message}")
+    else:
+        warn(f"{subject}: {message} (PGOLF_DEBUG=1 shows the traceback)")
+    return message
+
+
+def main() -> None:
+    """Entry point of the `pgolf` command."""
+    app()

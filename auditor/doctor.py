@@ -1,0 +1,69 @@
+"""What is installed, what is missing, and the command that gets it (`pgolf doctor`).
+
+The list of packages is the distribution's own metadata, so it cannot disagree with `pyproject.toml`.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+
+PURPOSES = {
+    "": "pgolf audit",
+    "probe": "running submissions (not in this version)",
+    "train": "the reference implementation (not in this version)",
+    "gpu": "training on GPUs (not in this version)",
+    "dev": "developing pgolf",
+}
+"""What each extra is for, in the order in which they are shown; the empty one is what every install has."""
+
+REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)\s*([^;]*?)\s*(?:;.*extra\s*==\s*['"]([a-z]+)['"])?$""")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that may be there or not."""
+
+    name: str
+    found: str | None
+    get: str
+
+
+def diagnosis() -> tuple[str, bool]:
+    """The text to print, and whether `pgolf audit` has all it needs."""
+    groups: dict[str, list[Part]] = {purpose: [] for purpose in PURPOSES.values()}
+    groups[PURPOSES[""]].append(Part("python", ".".join(map(str, sys.version_info[:3])), ""))
+    groups[PURPOSES[""]].append(git())
+    for requirement in metadata.requires("pgolf") or []:
+        name, constraint, extra = REQUIREMENT.match(requirement).groups()  # type: ignore[union-attr]
+        groups[PURPOSES[extra or ""]].append(package(name, constraint))
+    lines = [f"pgolf {metadata.version('pgolf')}"]
+    for purpose, parts in groups.items():
+        lines += ["", f"For {purpose}:"]
+        lines += [
+            f"  {part.name:<22} {part.found or 'missing':<12} {'' if part.found else part.get}".rstrip()
+            for part in parts
+        ]
+    return "\n".join(lines) + "\n", all(part.found for part in groups[PURPOSES[""]])
+
+
+def git() -> Part:
+    """Git, which reads pull requests from a mirror."""
+    path = shutil.which("git")
+    if path is None:
+        return Part("git (for --mirror)", None, "apt-get install git")
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return Part("git (for --mirror)", said.removeprefix("git version").strip() or "unknown", "")
+
+
+def package(name: str, constraint: str) -> Part:
+    """An installed distribution, by metadata: importing it could take seconds."""
+    try:
+        found = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        found = None
+    return Part(name, found, f"{sys.executable} -m pip install '{name}{constraint}'")
