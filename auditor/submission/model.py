@@ -16,6 +16,14 @@ class Tree(Protocol):
         """Every path that the submission adds or changes, sorted."""
         ...
 
+    def added(self, path: str) -> bool:
+        """Whether the path is new, not an edit of a file that the base already has."""
+        ...
+
+    def folder(self, folder: str) -> tuple[str, ...]:
+        """Every plain file below `folder` ("" is the root) at head, changed or not, sorted."""
+        ...
+
     def size(self, path: str) -> int:
         """Size in bytes, without reading the content."""
         ...
@@ -23,6 +31,17 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """Content; raises `PgolfError` when it is larger than the reader's limit."""
         ...
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What one of the three places hands over, before anything in it is chosen or read."""
+
+    target: Target
+    tree: Tree
+    headline: str = ""
+    """The pull request's title, else the subject line of its head commit."""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,10 @@ class RunCommand:
     nproc: int | None = None
     """`--nproc_per_node` when the command is a `torchrun`."""
     source: str = "README.md"
+    script: str = ""
+    """Base name of the script that the command starts."""
+    chosen_because: str = ""
+    """Which of several commands this is, and why."""
 
 
 @dataclass(frozen=True)
