@@ -15,26 +15,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.console import Format, emit, printable, use_color, warn, writable
+from auditor.console import Format, emit, use_color, warn, writable
 from auditor.verdict import Claims, ExitCode, Finding, PgolfError, Report, ScriptInfo, Target
 
 if TYPE_CHECKING:
     from auditor.submission.model import Submission
 
 DEFAULT_REPO = "openai/parameter-golf"
+WIDTH = 100
+"""Columns of the text format: fixed, so that the same input gives the same text everywhere."""
 SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
 """Exit codes from the mildest to the most severe: with several targets the worst one decides."""
 
 app = typer.Typer(
     name="pgolf",
-    help="Says, with evidence, whether a Parameter Golf submission obeys the evaluation rules.",
     epilog="Start with: pgolf demo. Exit codes: 0 nothing found, 1 flagged, 2 bad input or usage, 3 undecided, "
     "4 internal error.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": 100, "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": WIDTH, "max_content_width": WIDTH},
 )
 
 
@@ -44,6 +45,13 @@ class Color(StrEnum):
     auto = "auto"
     always = "always"
     never = "never"
+
+
+class TextOrJson(StrEnum):
+    """Output formats of what is not a report."""
+
+    text = "text"
+    json = "json"
 
 
 Targets = Annotated[
@@ -70,11 +78,30 @@ Env = Annotated[
     typer.Option("--env", metavar="KEY=VALUE", help="Override one setting of the reported run; may be repeated."),
 ]
 OutputFormat = Annotated[Format, typer.Option("--format", help="How to print.", case_sensitive=False)]
+DataFormat = Annotated[TextOrJson, typer.Option("--format", help="How to print.", case_sensitive=False)]
 Output = Annotated[
     Path | None,
     typer.Option("--output", metavar="FILE", help="Write there instead of to standard output; all of it or nothing."),
 ]
 ColorOption = Annotated[Color, typer.Option("--color", help="Colour the text format; NO_COLOR is respected.")]
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and leave, when asked to."""
+    if wanted:
+        from auditor.report.tool import NAME, version
+
+        emit(f"{NAME} {version()}\n", None)
+        raise typer.Exit()
+
+
+@app.callback()
+def pgolf(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Say, with evidence, whether a Parameter Golf submission obeys the evaluation rules."""
 
 
 @app.command()
@@ -146,12 +173,10 @@ def demo(
       pgolf demo --format markdown
     """
     with failing("demo"):
-        from auditor.demo import MINIATURES, as_expected, folder, summary
+        from auditor.demo import MINIATURES, as_expected, summary
 
         writable(output)
-        reports = [
-            audit_one(str(folder(miniature)), mirror=None, repo=DEFAULT_REPO, env={}) for miniature in MINIATURES
-        ]
+        reports = [audit_one(str(each.folder), mirror=None, repo=DEFAULT_REPO, env={}) for each in MINIATURES]
         show(reports, format, output, color)
         if format is Format.text and output is None:
             emit(summary(reports), None)
@@ -176,6 +201,7 @@ def timeline(
     """
     with failing(target):
         from auditor.engine import timeline_rows
+        from auditor.report.escape import visible
 
         settings = settings_from(env)
         writable(output)
@@ -185,7 +211,7 @@ def timeline(
             + (f"  [{row.detail}]" if row.detail else "")
             for row in rows
         ]
-        emit("".join(printable(line) + "\n" for line in lines), output)
+        emit("".join(visible(line) + "\n" for line in lines), output)
 
 
 @app.command()
@@ -193,6 +219,7 @@ def explain(
     rule: Annotated[
         str, typer.Argument(metavar="RULE", help="Rule id, as `pgolf rules` lists them.", show_default=False)
     ],
+    format: DataFormat = TextOrJson.text,
     color: ColorOption = Color.auto,
 ) -> None:
     """Show one rule in full: what it finds, why it matters, examples, rulings, limits.
@@ -201,37 +228,37 @@ def explain(
     Examples:
       pgolf explain val-token-ttt
     """
-    with failing(rule):
-        from auditor.report.explain import explain as explain_rule
+    with failing(None):
+        from auditor.report import explain as pages
         from rules import catalogue
         from rules.rulings import rulings
 
-        by_id = {known.id: known for known in catalogue()}
-        if rule not in by_id:
-            raise PgolfError(unknown_rule(rule, list(by_id)))
-        emit(explain_rule(by_id[rule], rulings=rulings(), color=use_color(color.value, None)), None)
+        found = {known.id: known for known in catalogue()}.get(rule)
+        if found is None:
+            raise PgolfError(unknown_rule(rule, [known.id for known in catalogue()]))
+        if format is TextOrJson.json:
+            emit(pages.explain_json(found, rulings()), None)
+        else:
+            emit(pages.explain(found, rulings(), color=use_color(color.value, None), width=WIDTH), None)
 
 
 @app.command()
-def rules() -> None:
+def rules(format: DataFormat = TextOrJson.text, color: ColorOption = Color.auto) -> None:
     """List the rules: id, level, conditions of issue #1017, and one line each.
 
     \b
     Examples:
       pgolf rules
+      pgolf rules --format json
     """
-    with failing("rules"):
+    with failing(None):
+        from auditor.report import explain as pages
         from rules import catalogue
-        from rules.base import summary_of
 
-        known = catalogue()
-        width = max(len(rule.id) for rule in known)
-        lines = [
-            f"{rule.id:<{width}}  {'class' if rule.kind == 'positive' else rule.level:<7}  "
-            f"{','.join(rule.conditions) or '-':<5}  {summary_of(rule)}"
-            for rule in known
-        ]
-        emit("\n".join(lines) + "\n", None)
+        if format is TextOrJson.json:
+            emit(pages.rules_json(catalogue()), None)
+        else:
+            emit(pages.rules_table(catalogue(), color=use_color(color.value, None), width=WIDTH), None)
 
 
 @app.command()
@@ -289,7 +316,7 @@ def show(reports: list[Report], format: Format, output: Path | None, color: Colo
     from rules.rulings import rulings
 
     colored = use_color(color.value, output)
-    emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=100), output)
+    emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=WIDTH), output)
 
 
 def unreadable(target: str, reason: str) -> Report:

@@ -21,16 +21,11 @@ class Format(StrEnum):
     markdown = "markdown"
 
 
-def printable(text: str) -> str:
-    """One line that is safe on a terminal: control, bidirectional and other invisible characters are spelled out."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def warn(message: str) -> None:
-    """Print one line to standard error."""
-    limit = 2000  # a hostile file name must not flood a log
-    line = printable(message)
-    print(f"pgolf: {line if len(line) <= limit else line[:limit] + ' ...'}", file=sys.stderr)
+    """Print one line to standard error, safe on a terminal however hostile the names in it."""
+    from auditor.report.escape import one_line
+
+    print(f"pgolf: {one_line(message, 1000)}", file=sys.stderr)
 
 
 def use_color(choice: str, output: Path | None) -> bool:

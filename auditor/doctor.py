@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from auditor.verdict import PgolfError
+
 PURPOSES = {
     "": "pgolf audit",
     "probe": "running submissions (not in this version)",
@@ -34,14 +36,21 @@ class Part:
 
 
 def diagnosis() -> tuple[str, bool]:
-    """The text to print, and whether `pgolf audit` has all it needs."""
+    """The text to print, and whether `pgolf audit` has all it needs; raises `PgolfError` when not installed."""
+    try:
+        requirements = metadata.requires("pgolf") or []
+        version = metadata.version("pgolf")
+    except metadata.PackageNotFoundError:
+        raise PgolfError(
+            "pgolf runs from a folder in which it is not installed; type: python3 -m pip install ."
+        ) from None
     groups: dict[str, list[Part]] = {purpose: [] for purpose in PURPOSES.values()}
     groups[PURPOSES[""]].append(Part("python", ".".join(map(str, sys.version_info[:3])), ""))
     groups[PURPOSES[""]].append(git())
-    for requirement in metadata.requires("pgolf") or []:
+    for requirement in requirements:
         name, constraint, extra = REQUIREMENT.match(requirement).groups()  # type: ignore[union-attr]
         groups[PURPOSES[extra or ""]].append(package(name, constraint))
-    lines = [f"pgolf {metadata.version('pgolf')}"]
+    lines = [f"pgolf {version}"]
     for purpose, parts in groups.items():
         lines += ["", f"For {purpose}:"]
         lines += [
