@@ -56,10 +56,14 @@ class _Entry:
 class MirrorTree:
     """What one pull request adds or changes, and its folders at head. See `model.Tree`."""
 
-    def __init__(self, mirror: Mirror, root: str, changes: Mapping[str, tuple[str, bool]]) -> None:
-        """`changes` maps path -> (blob id, whether the base lacks the path)."""
+    def __init__(self, mirror: Mirror, root: str, changes: Mapping[str, tuple[str, bool]], upstream: str | None) -> None:
+        """`changes` maps path -> (blob id, whether the base lacks the path).
+
+        `root` and `upstream` are the trees of the head and of the default branch; None for a merged head.
+        """
         self._mirror = mirror
         self._root = root
+        self._upstream = upstream
         self._changes = changes
         self._blobs: dict[str, str] = {path: blob for path, (blob, _) in changes.items()}
 
@@ -70,6 +74,10 @@ class MirrorTree:
     def added(self, path: str) -> bool:
         """Whether the path is new in this pull request."""
         return path in self._changes and self._changes[path][1]
+
+    def upstream(self, path: str) -> bool:
+        """Whether the default branch holds the very same file, though the head was never merged."""
+        return self._upstream is not None and self._mirror.find(self._upstream, path) == self._changes[path][0]
 
     def folder(self, folder: str) -> tuple[str, ...]:
         """Every file below `folder` at head, changed or not, sorted."""
@@ -133,8 +141,9 @@ class Mirror:
         root, subject = self._commit(head)
         base = self._history.base_of(head)
         changes = self._changes(self._commit(base)[0] if base else None, root)
+        upstream = None if self._history.merged(head) else self._commit(self._history.main)[0]
         target = Target(repo=repo, pr=number, head=head)
-        return Pull(target=target, tree=MirrorTree(self, root, changes), headline=subject)
+        return Pull(target=target, tree=MirrorTree(self, root, changes, upstream), headline=subject)
 
     def size(self, oid: str) -> int:
         """Size of a blob by id; 0 when the clone lacks it."""
@@ -152,16 +161,29 @@ class Mirror:
             raise PgolfError(f"{shown!r} is not in the clone: it was made without this object")
         return data
 
+    def find(self, root: str, path: str) -> str | None:
+        """Id of the file `path` in the tree `root`."""
+        folder, _, name = path.rpartition("/")
+        tree = self._folder(root, folder)
+        entry = self._tree(tree).get(name) if tree else None
+        return entry.oid if entry else None
+
     def files_below(self, root: str, folder: str) -> dict[str, str]:
         """Path -> blob id of every plain file below `folder` in the tree `root`."""
+        tree = self._folder(root, folder)
+        if tree is None:
+            return {}
+        prefix = folder + "/" if folder else ""
+        return {prefix + path: new.oid for path, _, new in self._diff(None, tree, "", 0) if new.is_file}
+
+    def _folder(self, root: str, folder: str) -> str | None:
         tree = root
         for name in filter(None, folder.split("/")):
             entry = self._tree(tree).get(name)
             if entry is None or entry.mode != _DIRECTORY:
-                return {}
+                return None
             tree = entry.oid
-        prefix = folder.rstrip("/") + "/" if folder else ""
-        return {prefix + path: entry.oid for path, entry in self._walk(tree, 0) if entry.is_file}
+        return tree
 
     def _changes(self, base: str | None, head: str) -> dict[str, tuple[str, bool]]:
         found: dict[str, tuple[str, bool]] = {}
@@ -186,9 +208,6 @@ class Mirror:
                 yield from self._diff(below, new.oid, f"{prefix}{name}/", depth + 1)
             else:
                 yield prefix + name, old, new
-
-    def _walk(self, tree: str, depth: int) -> Iterator[tuple[str, _Entry]]:
-        return ((path, new) for path, _, new in self._diff(None, tree, "", depth))
 
     def _commit(self, oid: str) -> tuple[str, str]:
         """Root tree and subject line of a commit."""
@@ -277,6 +296,7 @@ class _History:
     """The commit graph, and for each commit of the default branch the first-parent commit that brought it in."""
 
     def __init__(self, listing: str, main: str) -> None:
+        self.main = main
         self._parents: dict[str, list[str]] = {}
         self._rank: dict[str, int] = {}
         for rank, line in enumerate(listing.splitlines()):
@@ -295,6 +315,10 @@ class _History:
                 if seen not in self._arrival:
                     self._arrival[seen] = index
                     todo.extend(self._parents.get(seen, []))
+
+    def merged(self, head: str) -> bool:
+        """Whether the default branch contains `head`."""
+        return head in self._arrival
 
     def base_of(self, head: str) -> str | None:
         """The commit that `head` is compared with; None when it shares no history with the default branch.

@@ -20,6 +20,10 @@ class Tree(Protocol):
         """Whether the path is new, not an edit of a file that the base already has."""
         ...
 
+    def upstream(self, path: str) -> bool:
+        """Whether the default branch holds the very same file by now, though not through this submission."""
+        ...
+
     def folder(self, folder: str) -> tuple[str, ...]:
         """Every plain file below `folder` ("" is the root) at head, changed or not, sorted."""
         ...

@@ -1,0 +1,220 @@
+"""The run command of a README or run script: environment, processes and arguments.
+
+READMEs give several commands: downloads, smoke runs, ablations. The one that reproduces the headline
+is taken to be the one that starts the scored script on most processes, in a section about running
+rather than about ablations; among equals the first. Nothing is expanded or executed: `$SEED` stays
+as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from auditor.submission.model import RunCommand
+
+MAX_TEXT = 1 << 20
+_MAX_LINE = 20_000
+
+_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*)")
+_SIDE = re.compile(
+    r"ablat|smoke|quick ?test|local|debug|sanity|1[x× ]*(?:gpu|h100|a100)|single[- ]gpu|baseline|optional|non-?ttt|without"
+    r"|dry[- ]run|mlx|variant|prepare|dataset",
+    re.IGNORECASE,
+)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_POWERSHELL = re.compile(r"\$env:([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.IGNORECASE)
+_YAML_ENTRY = re.compile(r"-?\s*([A-Z][A-Z0-9_]{2,})\s*:\s+(\S.*)")
+_LIST_ENTRY = re.compile(r"[-*]\s+`?([A-Z][A-Z0-9_]*)=([^`\s]*)`?\s*$")
+_LOOP = re.compile(r"^\s*for\s+(\w+)\s+in\s+(.*?)\s*;?\s*(?:do\b|$)")
+_NPROC = re.compile(r"--nproc[-_]per[-_]node(?:=(.*))?$")
+_LAUNCHERS = ("torchrun", "accelerate", "deepspeed")
+
+
+@dataclass
+class _Found:
+    """One command while it is being compared with the others."""
+
+    env: dict[str, str]
+    script: str
+    argv: tuple[str, ...]
+    nproc: int | None
+    launcher: bool
+    side: bool
+    section: str = field(default="")
+
+
+def read_command(text: str, scripts: Iterable[str], source: str = "README.md") -> RunCommand:
+    """The run command of the headline in `text`; empty when there is none.
+
+    `scripts` are the base names that count as the program; one ending in `.py` is required.
+    """
+    names = {name.rsplit("/", 1)[-1] for name in scripts}
+    found = [command for command in _commands(text[:MAX_TEXT], names)]
+    if not found:
+        return RunCommand(source=source)
+    best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, len(c.env) > 0))
+    choice = f"{best.nproc or 1} process{'es' if (best.nproc or 1) > 1 else ''}"
+    if len(found) > 1:
+        choice = f"one of {len(found)} commands: the first on {choice}" + (f", under {best.section!r}" if best.section else "")
+    return RunCommand(
+        env=best.env, argv=best.argv, nproc=best.nproc, source=source, script=best.script, chosen_because=choice
+    )
+
+
+def _commands(text: str, names: set[str]) -> Iterator[_Found]:
+    """Every line that starts one of the scripts, with the assignments in force there."""
+    block_env: dict[str, str] = {}
+    section, in_fence, loop = "", False, {}
+    listed: dict[str, str] = {}
+    for line in _logical_lines(text):
+        if _FENCE.match(line):
+            in_fence, block_env, loop = not in_fence, {}, {}
+            continue
+        heading = None if in_fence else _HEADING.match(line)
+        if heading:
+            section, block_env, listed = heading[1].strip()[:120], {}, {}
+            continue
+        if entry := _LIST_ENTRY.match(line.strip()):
+            listed[entry[1]] = entry[2]
+            continue
+        if over := _LOOP.match(line):
+            # A loop over seeds runs the same configuration; its first value stands for all.
+            loop = {over[1]: over[2].split()[0]} if over[2].split() else {}
+        for words in _simple_commands(line):
+            env, rest = _leading_assignments(words)
+            if not rest:
+                block_env |= env
+                continue
+            started = _started_script(rest, names)
+            if started is None:
+                continue
+            script, argv, nproc, inner = started
+            merged = {**listed, **block_env, **env, **inner}
+            merged = {name: _from_loop(value, loop) for name, value in merged.items()}
+            yield _Found(
+                env=merged,
+                script=script,
+                argv=argv,
+                nproc=nproc,
+                launcher=any(word.rsplit("/", 1)[-1] in _LAUNCHERS or "distributed.run" in word for word in rest),
+                side=bool(_SIDE.search(section)),
+                section=section,
+            )
+        if not in_fence and not line.strip():
+            loop = {}
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Lines with their continuations (`\\`, PowerShell's backtick, cmd's `^`) joined."""
+    pending = ""
+    for raw in text.splitlines():
+        line = raw.strip("\r") if pending or _is_plain(raw) else re.sub(r"^\s*(?:>\s?)+", "", raw)
+        stripped = line.rstrip()
+        if not _FENCE.match(stripped) and stripped.endswith(("\\", " `", " ^")) and len(pending) < _MAX_LINE:
+            pending += stripped[:-1] + " "
+            continue
+        yield (pending + line)[:_MAX_LINE]
+        pending = ""
+    if pending:
+        yield pending[:_MAX_LINE]
+
+
+def _is_plain(line: str) -> bool:
+    return not line.lstrip().startswith(">")
+
+
+def _simple_commands(line: str) -> Iterator[list[str]]:
+    """Words of each command of a line: split at `;`, `&&`, `||`, `|`; prompts and inline code marks removed."""
+    for span in _code_spans(line):
+        text = re.sub(r"^\s*(?:\$|%|PS [^>]*>|[\w.@~:/-]*[#$]) (?=\S)", "", span)
+        if power := _POWERSHELL.match(text.strip()):
+            for piece in text.split(";"):
+                if entry := _POWERSHELL.match(piece.strip()):
+                    yield [f"{entry[1]}={entry[2].strip().strip(chr(34) + chr(39))}"]
+                elif piece.strip():
+                    yield _words(piece)[0] if _words(piece) else []
+            continue
+        del power
+        if entry := _YAML_ENTRY.fullmatch(text.strip()):
+            yield [f"{entry[1]}={entry[2].strip().strip(chr(34) + chr(39))}"]
+            continue
+        yield from _words(text)
+
+
+def _code_spans(line: str) -> list[str]:
+    """In prose, only what stands in backticks is code; otherwise the whole line."""
+    if "`" in line and not line.lstrip().startswith(("`", "$")):
+        return [span for span in re.findall(r"`([^`]+)`", line) if ".py" in span]
+    return [line.strip().strip("`")]
+
+
+def _words(text: str) -> list[list[str]]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()<>")
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    commands: list[list[str]] = [[]]
+    try:
+        for word in lexer:
+            if set(word) <= set(";&|()"):
+                commands.append([])
+            else:
+                commands[-1].append(word)
+    except ValueError:  # an unbalanced quote: read the line without quoting rules
+        commands = [text.split()]
+    return [command for command in commands if command]
+
+
+def _leading_assignments(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Assignments in front of a command, and the rest; `export`, `set`, `env`, `nohup`, `time` are passed over."""
+    env: dict[str, str] = {}
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if match := _ASSIGNMENT.fullmatch(word):
+            env[match[1]] = match[2]
+        elif word not in ("export", "set", "env", "nohup", "time", "sudo", "do", "then", "{", "-", "setx", "exec", "ENV"):
+            break
+        at += 1
+    return env, words[at:]
+
+
+def _started_script(words: list[str], names: set[str]) -> tuple[str, tuple[str, ...], int | None, dict[str, str]] | None:
+    """(script, its arguments, processes, assignments on the way) when the words start one of `names`."""
+    head = words[0].rsplit("/", 1)[-1].lower()
+    launches = (*_LAUNCHERS, "docker", "srun", "uv", "poetry", "modal", "bash", "stdbuf", "timeout", "numactl", "conda")
+    if not (head.startswith(("python", "py")) or head in launches or head in names):
+        return None
+    nproc: int | None = None
+    inner: dict[str, str] = {}
+    for at, word in enumerate(words):
+        if match := _NPROC.match(word):
+            nproc = _count(match[1] if match[1] is not None else (words[at + 1] if at + 1 < len(words) else ""))
+        elif word in ("--num_processes", "--num_gpus") and at + 1 < len(words):
+            nproc = _count(words[at + 1])
+        elif assignment := _ASSIGNMENT.fullmatch(word):
+            inner[assignment[1]] = assignment[2]
+        base = word.replace("\\", "/").rsplit("/", 1)[-1]
+        if base in names:
+            stop = next((i for i, w in enumerate(words) if i > at and set(w) & set("<>")), len(words))
+            argv = words[at + 1 : stop]
+            if argv and stop < len(words) and argv[-1] in ("1", "2"):
+                argv = argv[:-1]
+            return base, tuple(argv), nproc, inner
+    return None
+
+
+def _count(text: str) -> int | None:
+    """A process count; a shell default such as `${NPROC:-8}` gives its default."""
+    match = re.fullmatch(r"(?:\$\{\w+:-)?(\d{1,4})\}?", text)
+    return int(match[1]) if match else (8 if text.startswith("$") else None)
+
+
+def _from_loop(value: str, loop: dict[str, str]) -> str:
+    for name, first in loop.items():
+        value = value.replace("${" + name + "}", first)
+        value = re.sub(rf"\${name}\b", lambda _: first, value)
+    return value

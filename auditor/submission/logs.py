@@ -1,0 +1,151 @@
+"""Training logs: which files they are, their text without the echoed source, and the settings they print.
+
+Most logs of this field begin with the script's own source (RULES, trap 20): every pattern would match
+f-strings and comments there, so the echo is cut out before anything is read. It is found from both
+sides: lines of the committed script, and the shape of a Python file between separator lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from auditor.submission.model import Log
+
+MAX_LOG = 8 << 20
+"""Bytes that are kept of one log: the head with the settings and the tail with the results."""
+_HEAD, _TAIL = 6 << 20, 2 << 20
+_LONGEST_LINE = 8_000
+_MIN_ECHO = 12
+"""Fewer lines than this that look like the script are not taken for an echo."""
+
+_SUFFIX = re.compile(r"\.(?:log|txt|out|stdout|stderr)$", re.IGNORECASE)
+_NOT_A_LOG = re.compile(r"(?:^|/)(?:requirements|constraints|license|notice|readme|todo|notes?|packages|pip)[^/]*$", re.IGNORECASE)
+_METRICS = re.compile(r"val_bpb|val_loss|train_loss|step[:\s]\s*\d+/\d+|\bbpb[:=]", re.IGNORECASE)
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+_SEPARATOR = re.compile(r"^\s*={50,}\s*$")
+_IMPORT = re.compile(r"(?:import|from) [A-Za-z_][\w.]*(?: import | as |\s*$|,)")
+_DEFINITION = re.compile(r"(?:def|class|async def) \w+|@\w|import |from [\w.]+ import |if __name__ ==")
+_RUN_LINE = re.compile(
+    r"step:\d+/\d+|\d+/\d+ (?:train|val)_loss|warmup_step|model_params|val_bpb:enabled|Running Python|train_loader:|world_size:\d"
+)
+
+_FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*\d+(?:/\d+)?\s.*loss|\d+/\d+ (?:train|val)_loss)")
+_PAIR = re.compile(r"(?<![\w./%-])([A-Za-z_]\w*)[:=](\[[^\]\n]{0,300}\]|'[^'\n]*'|\"[^\"\n]*\"|[^\s:=,;][^\s,;]*)")
+_WHOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:=]\s+(\S.{0,400}?)\s*$")
+_LATE = re.compile(r"\s*\w+(?::\w+)*:(?:start|enabled|disabled|on|off|config|settings?|begin)\b")
+_RESULT_KEY = re.compile(r"loss|bpb|bpp|time|elapsed|step$|steps_|progress|memory|tok_?s|lr_now", re.IGNORECASE)
+
+
+def is_log_name(path: str) -> bool:
+    """Whether a file of this name may be a log; text files still have to look like one inside."""
+    return bool(_SUFFIX.search(path)) and not _NOT_A_LOG.search(path)
+
+
+def read_log(path: str, data: bytes, script_lines: Collection[str]) -> tuple[Log | None, str | None]:
+    """(the log, a note on what was cut); no log when a text file holds no training output.
+
+    `script_lines` are the stripped lines of the audited script, as `echo_lines` gives them.
+    """
+    note = None
+    if len(data) > MAX_LOG:
+        note = f"{path!r}: {len(data):,} bytes, of which the first {_HEAD:,} and the last {_TAIL:,} were read"
+        data = data[:_HEAD] + b"\n" + data[-_TAIL:]
+    text = without_echo(decode(data), script_lines)
+    if not path.lower().endswith(".log") and not _METRICS.search(text):
+        return None, None
+    return Log(path=path, text=text, config=printed_settings(text)), note
+
+
+def decode(data: bytes) -> str:
+    """Text of hostile bytes: UTF-16 with a mark, else UTF-8; escape sequences and controls removed."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    text = data.decode(encoding, "replace").removeprefix("\ufeff")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROL.sub("", text)
+
+
+def echo_lines(code: str) -> frozenset[str]:
+    """Lines of a script that are telling enough to be recognised in a log."""
+    return frozenset(line for raw in code.splitlines() if len(line := raw.strip()) > 8)
+
+
+def without_echo(text: str, script_lines: Collection[str]) -> str:
+    """The text without the blocks in which the program printed its own source, and without blob-long lines."""
+    lines = text.split("\n")
+    kept: list[str] = []
+    at = 0
+    while (start := _echo_start(lines, at, script_lines)) is not None:
+        kept += lines[at:start]
+        at = _echo_end(lines, start, script_lines)
+    kept += lines[at:]
+    return "\n".join(line for line in kept if len(line) <= _LONGEST_LINE)
+
+
+def _echo_start(lines: list[str], at: int, script_lines: Collection[str]) -> int | None:
+    """First line of the next echoed source."""
+    for i in range(at, len(lines)):
+        line = lines[i]
+        if not line.startswith(("import ", "from ")) or not _IMPORT.match(line):
+            continue
+        window = lines[i : i + 400]
+        if sum(bool(_DEFINITION.match(near)) for near in window) >= _MIN_ECHO or _packed(window[:6]):
+            return _before_imports(lines, at, i, script_lines)
+    return None
+
+
+def _packed(window: list[str]) -> bool:
+    return any("exec(" in line or len(line) > _LONGEST_LINE for line in window)
+
+
+def _before_imports(lines: list[str], low: int, start: int, script_lines: Collection[str]) -> int:
+    """Step back over the comment or docstring above the first import."""
+    for i in range(start - 1, max(low, start - 200) - 1, -1):
+        line = lines[i].strip()
+        if line.startswith(('"""', "'''", "#")) or line in script_lines:
+            start = i
+        elif _SEPARATOR.match(line) or _RUN_LINE.match(line):
+            break
+    return start
+
+
+def _echo_end(lines: list[str], start: int, script_lines: Collection[str]) -> int:
+    """First line after an echo: a separator, else where the source's last line or its shape ends."""
+    last = start
+    for i in range(start, len(lines)):
+        line = lines[i]
+        if _SEPARATOR.match(line):
+            return i
+        if line.strip() in script_lines or _DEFINITION.match(line) or (line.startswith("    ") and i == last + 1):
+            last = i
+        elif not line.strip():
+            last = i if last == i - 1 else last
+        elif _RUN_LINE.match(line) and i - last <= 3:
+            return last + 1
+    return last + 1
+
+
+def printed_settings(text: str) -> Mapping[str, str]:
+    """Settings in the order they are printed; the first value of a name wins.
+
+    All lines before the first training step count, afterwards only lines that announce a phase
+    (`ttt_sliding:start chunks=1893 ...`), and there no measurements.
+    """
+    config: dict[str, str] = {}
+    training = False
+    for line in text.split("\n"):
+        if len(line) > 2_000 or (":" not in line and "=" not in line):
+            continue
+        if not training and _FIRST_STEP.search(line):
+            training = True
+        if training and not _LATE.match(line):
+            continue
+        pairs = _PAIR.findall(line)
+        if not pairs and (whole := _WHOLE.match(line)):
+            pairs = [(whole[1], whole[2])]
+        for name, value in pairs:
+            if training and _RESULT_KEY.search(name):
+                continue
+            config.setdefault(name, value.strip("'\""))
+    return config

@@ -1,0 +1,285 @@
+"""Which script of a pull request is the scored one, and why.
+
+What the pull request adds is sorted into folders; a folder is a submission when it lies under
+`records/<track>/` or holds a `submission.json`. Of several, the one that the headline points at wins,
+and stale copies of what the default branch holds lose (RULES, traps 5, 8 and 23). Names only steer the
+choice, and the choice is said aloud; they never decide a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from auditor.submission.claims import numbers, read_claims
+from auditor.submission.command import read_command
+from auditor.submission.logs import is_log_name
+from auditor.submission.model import Tree
+from auditor.verdict import PgolfError
+
+_RECORD = re.compile(r"((?:.*?/)?records/(?:track[^/]*/)?[^/]+)/")
+_TRACK = re.compile(r"(?:^|/)records/(track[^/]*)/")
+_DATE = re.compile(r"(20\d\d)-(\d{1,2})-(\d{1,2})")
+_FIXTURE = re.compile(r"(?:^|/)(?:tests?|fixtures|testdata|\.[^/]+|__pycache__)/")
+_HELPER = re.compile(
+    r"(?:^|/)(?:test_|conftest|setup|prepare|download|plot|analy[sz]|audit|build_|make_|convert|patch|verify|check_|launch|modal|bench"
+    r"|cached_|tokeniz|run_|validate|compare|sweep|summar)[^/]*\.py$|_test\.py$",
+    re.IGNORECASE,
+)
+_ANALYSIS = re.compile(
+    r"\banaly(?:sis|tical)\b|\baudit\b|\bnegative results?\b|\bpost-?mortem\b|\btaxonomy\b|\bresearch notes?\b|\bproof\b", re.IGNORECASE
+)
+_MLX = re.compile(rb"^\s*(?:import|from) mlx\b", re.MULTILINE)
+_TRAINS = re.compile(rb"val_bpb|fineweb|exec\s*\(")
+MAX_PEEK = 4 << 20
+MAX_TEXT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen script with its reason, or the reason why there is none."""
+
+    script: str | None = None
+    folder: str | None = None
+    track: str | None = None
+    because: str | None = None
+    reason: str | None = None
+    other_folders: tuple[str, ...] = ()
+
+
+@dataclass
+class _Folder:
+    """One place where a submission may lie, with what ranks it among the others."""
+
+    path: str
+    paths: list[str]
+    scripts: list[str] = field(default_factory=list)
+    mlx: bool = False
+    readme: str = ""
+    submission: Mapping[str, object] | None = None
+    logged: bool = False
+
+    @property
+    def declared(self) -> bool:
+        """A record folder, or one that carries a `submission.json`."""
+        return self.submission is not None or record_folder(self.path + "/") is not None
+
+    @property
+    def date(self) -> tuple[int, int, int]:
+        found = _DATE.findall(self.path)
+        year, month, day = found[-1] if found else (0, 0, 0)
+        return int(year), int(month), int(day)
+
+    @property
+    def claimed(self) -> float | None:
+        claims = read_claims(self.submission, self.readme, "")
+        return claims.val_bpb
+
+
+def choose_script(tree: Tree, headline: str) -> Choice:
+    """The scored script among what `tree` adds or changes; `headline` is the title or its best substitute."""
+    paths = [path for path in tree.paths() if not _FIXTURE.search(path)]
+    folders = [_describe(tree, path, below) for path, below in sorted(_by_folder(paths).items())]
+    declared = [folder for folder in folders if folder.declared]
+    if reason := _analysis_only(declared, headline):
+        return Choice(reason=reason)
+    with_script = [folder for folder in declared if folder.scripts]
+    if with_script:
+        return _from_folder(tree, with_script, declared, headline)
+    root = _root_script(tree, folders)
+    if declared and root:
+        best = max(declared, key=lambda folder: _rank(tree, folder, headline))
+        why = f"{best.path} holds no script of its own, and the pull request changes {root}"
+        return Choice(root, best.path, _track(best.path), why, other_folders=_others(best, declared))
+    loose = [folder for folder in folders if folder.path and any(_name(s) == "train_gpt.py" for s in folder.scripts)]
+    if root and _is_proposal(folders, headline):
+        return Choice(root, "", None, f"no records folder; the pull request changes {root} itself")
+    if len(loose) == 1 and loose[0].readme and not root:
+        return Choice(_preferred(loose[0])[0], loose[0].path, None, "the only training script, with a README beside it")
+    return Choice(reason=_why_none(folders, declared))
+
+
+def record_folder(path: str) -> str | None:
+    """The folder `.../records/<track>/<name>` that `path` lies in; the track level may be missing."""
+    match = _RECORD.match(path)
+    return match[1] if match else None
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
+    listed = list(paths)
+    marked = {path.rpartition("/")[0] for path in listed if _name(path) == "submission.json"} - {""}
+    folders: dict[str, list[str]] = {}
+    for path in listed:
+        parents = [path[:i] for i, letter in enumerate(path) if letter == "/"]
+        own = next((parent for parent in reversed(parents) if parent in marked), None)
+        folder = own or record_folder(path) or path.rpartition("/")[0]
+        folders.setdefault(folder, []).append(path)
+    return folders
+
+
+def _describe(tree: Tree, path: str, below: list[str]) -> _Folder:
+    folder = _Folder(path, below)
+    inside = {_inside(path, one).lower(): one for one in below}
+    folder.readme = _text(tree, inside.get("readme.md", inside.get("readme.txt", inside.get("readme"))))
+    folder.submission = parse_submission(_text(tree, inside.get("submission.json")))
+    if folder.submission is None and "submission.json" in inside:
+        folder.submission = {}
+    folder.logged = any(is_log_name(one) for one in below)
+    for script in (one for one in below if one.endswith(".py")):
+        head = _peek(tree, script)
+        if _MLX.search(head) or "mlx" in _name(script).lower():
+            folder.mlx = True
+        elif _name(script).startswith("train") or _TRAINS.search(head):
+            folder.scripts.append(script)
+    return folder
+
+
+def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], headline: str) -> Choice:
+    best = max(folders, key=lambda folder: _rank(tree, folder, headline))
+    script, why = _preferred(best)
+    if all(_HELPER.search(one) for one in best.scripts) and best.claimed is None:
+        return Choice(reason=f"{best.path} holds tools only ({', '.join(_name(s) for s in best.scripts[:3])}), no training script")
+    if not _name(script).startswith("train") and best.submission is not None and best.claimed is None:
+        return Choice(reason=f"{best.path} claims no score and holds no training script")
+    if len(folders) > 1:
+        why = f"{_why_folder(tree, best, folders, headline)}; {why}"
+    return Choice(script, best.path, _track(best.path), why, other_folders=_others(best, declared))
+
+
+def _rank(tree: Tree, folder: _Folder, headline: str) -> tuple[object, ...]:
+    return (
+        not _stale(tree, folder),
+        folder.claimed is not None or folder.logged,
+        _in_headline(folder, headline),
+        folder.date,
+        "non_record" not in folder.path,
+        folder.claimed is not None,
+        folder.path,
+    )
+
+
+def _why_folder(tree: Tree, best: _Folder, folders: list[_Folder], headline: str) -> str:
+    rivals = [folder for folder in folders if folder is not best]
+    reasons = (
+        ("the others are copies of what the default branch holds", lambda f: not _stale(tree, f)),
+        ("it alone claims a score or has logs", lambda f: f.claimed is not None or f.logged),
+        ("its score is in the headline", lambda f: _in_headline(f, headline)),
+        ("its date is the newest", lambda f: f.date),
+        ("it is in the record track", lambda f: "non_record" not in f.path),
+    )
+    for why, key in reasons:
+        if all(key(best) > key(rival) for rival in rivals):
+            return f"{_name(best.path)} of {len(folders)} folders: {why}"
+        rivals = [rival for rival in rivals if key(rival) == key(best)] or rivals
+    return f"{_name(best.path)} of {len(folders)} folders: nothing tells them apart, so the last by name"
+
+
+def _preferred(folder: _Folder) -> tuple[str, str]:
+    """The script of a folder that was run: the one that the run command starts, else by name and depth."""
+    if len(folder.scripts) == 1:
+        return folder.scripts[0], "the only training script of the folder"
+    command = read_command(folder.readme, folder.scripts)
+    named = [script for script in folder.scripts if _name(script) == command.script]
+    if named and not _HELPER.search(named[0]):
+        return min(named, key=_depth), "the README's run command starts it"
+
+    def order(script: str) -> tuple[bool, bool, bool, int, str]:
+        name = _name(script)
+        return name != "train_gpt.py", not name.startswith("train"), bool(_HELPER.search(script)), _depth(script), script
+
+    best = min(folder.scripts, key=order)
+    return best, f"{_name(best)} is the name that the competition runs" if _name(best) == "train_gpt.py" else "the likeliest name"
+
+
+def _root_script(tree: Tree, folders: list[_Folder]) -> str | None:
+    root = next((folder for folder in folders if folder.path == ""), None)
+    scripts = [one for one in root.scripts if _name(one).startswith("train")] if root else []
+    return min(scripts, key=lambda one: (one != "train_gpt.py", one)) if scripts else None
+
+
+def _is_proposal(folders: list[_Folder], headline: str) -> bool:
+    """Whether an edit of the root script is put forward as a run of its own, not as one part of tooling."""
+    python = [path for folder in folders for path in folder.paths if path.endswith(".py")]
+    return len(python) == 1 or bool(numbers(headline)) or any(folder.submission is not None for folder in folders)
+
+
+def _analysis_only(declared: list[_Folder], headline: str) -> str | None:
+    """A pull request that shows or counts something instead of claiming a run (RULES, trap 8)."""
+    if any(folder.submission is not None for folder in declared):
+        return None
+    titles = [headline, *(f"{_name(folder.path)} {folder.readme.lstrip()[:200].splitlines()[:1]}" for folder in declared)]
+    if declared and any(_ANALYSIS.search(re.sub(r"[_/]", " ", title)) for title in titles):
+        return "an analysis: no submission.json, and it calls itself one"
+    return None
+
+
+def _why_none(folders: list[_Folder], declared: list[_Folder]) -> str:
+    if any(folder.mlx for folder in folders) and not any(folder.scripts for folder in folders):
+        return "it changes MLX scripts only, which the competition does not run"
+    if declared:
+        return f"{declared[0].path} is changed without a training script"
+    if any(folder.scripts for folder in folders):
+        return "it changes scripts outside any records folder, without submission.json or a claimed score"
+    return "it adds no training script"
+
+
+def parse_submission(text: str) -> Mapping[str, object] | None:
+    """The object in a submission.json; None when it is broken, too deep, or no object."""
+    try:
+        data = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, list):
+        data = next((entry for entry in data if isinstance(entry, dict)), None)
+    return data if isinstance(data, dict) else None
+
+
+def _in_headline(folder: _Folder, headline: str) -> bool:
+    wanted = numbers(headline)
+    if not wanted:
+        return False
+    said = f"{folder.path} {json.dumps(folder.submission, default=str)[:MAX_TEXT] if folder.submission else ''}"
+    return bool(wanted & numbers(said))
+
+
+def _stale(tree: Tree, folder: _Folder) -> bool:
+    return all(tree.upstream(path) for path in folder.paths)
+
+
+def _others(best: _Folder, folders: list[_Folder]) -> tuple[str, ...]:
+    return tuple(folder.path for folder in folders if folder is not best)
+
+
+def _track(folder: str) -> str | None:
+    match = _TRACK.search(folder + "/")
+    return match[1] if match else None
+
+
+def _text(tree: Tree, path: str | None) -> str:
+    if path is None or tree.size(path) > MAX_TEXT:
+        return ""
+    try:
+        return tree.read(path).decode("utf-8", "replace").removeprefix("\ufeff").replace("\0", "")
+    except PgolfError:
+        return ""
+
+
+def _peek(tree: Tree, path: str) -> bytes:
+    try:
+        return tree.read(path) if tree.size(path) <= MAX_PEEK else b""
+    except PgolfError:
+        return b""
+
+
+def _inside(folder: str, path: str) -> str:
+    return path.removeprefix(folder + "/") if folder else path
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _depth(path: str) -> int:
+    return path.count("/")
