@@ -1,0 +1,154 @@
+"""The report for people at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from auditor.report import view
+from auditor.report.escape import code_line, one_line
+from auditor.report.terminal import LEVEL_STYLE, Page
+from auditor.verdict import Evidence, Finding, Report
+
+if TYPE_CHECKING:
+    from rules.rulings import Rulings
+
+_OUTCOME = {
+    "clean": "the evaluation path was read and no rule fired",
+    "flag": "a rule is broken on the path that was run",
+    "hold": "undecided, a person has to look",
+    "error": "could not be read",
+}
+_MAX_STEPS = 30
+
+
+def render(report: Report, rulings: Rulings, *, color: bool, width: int | None) -> str:
+    """One report as text, 80 columns wide unless `width` says otherwise."""
+    page = Page(color=color, width=width)
+    _head(page, report)
+    if not view.is_submission(report):
+        page.gap()
+        page.line(one_line(view.reason(report)))
+        return page.finish()
+    _submission(page, report)
+    for finding in view.worst_first(report.findings):
+        page.gap()
+        _finding(page, report, finding, rulings)
+    if report.verdict in ("hold", "error") and not report.findings:
+        page.gap()
+        page.line(one_line(view.reason(report)))
+    _next(page, report)
+    return page.finish()
+
+
+def _head(page: Page, report: Report) -> None:
+    if not view.is_submission(report):
+        page.line((report.cls.upper(), LEVEL_STYLE["note"]), "  ", ("nothing to judge", "bold"))
+    else:
+        what = _OUTCOME[report.verdict]
+        if report.verdict in ("clean", "flag"):
+            what = f"{one_line(report.cls)}: {what}"
+        page.line((report.verdict.upper(), LEVEL_STYLE[report.verdict]), "  ", (what, "bold"))
+    target = report.target
+    where = [one_line(target.repo) if target.repo else "", view.name_of(report)]
+    at = f" at {one_line(target.head)[:12]}" if target.head else ""
+    page.line(one_line(" ".join(part for part in where if part)) + at)
+    if target.title:
+        page.line((one_line(target.title), "italic"))
+
+
+def _submission(page: Page, report: Report) -> None:
+    submission, claims = report.submission, report.claims
+    page.gap()
+    if submission.script:
+        about = []
+        if submission.code_bytes is not None:
+            about.append(f"{submission.code_bytes:,} bytes")
+        if submission.packing:
+            about.append("packed: " + one_line(", ".join(submission.packing)))
+        page.field("script", one_line(submission.script), (f"  ({'; '.join(about)})" if about else "", "dim"))
+    if submission.chosen_because:
+        page.field("chosen", one_line(submission.chosen_because))
+    stated = [f"val_bpb {view.bpb(report)}"]
+    if claims.seeds:
+        stated.append("seeds " + " ".join(str(seed) for seed in claims.seeds[:10]))
+    if claims.artifact_bytes:
+        stated.append(f"artifact {max(claims.artifact_bytes):,} bytes")
+    page.field("claims", ", ".join(stated), (f"  ({one_line(claims.source)})" if claims.source else "", "dim"))
+    sizes = [f"{name} {submission.model[name]}" for name in ("dim", "layers", "vocab") if submission.model.get(name)]
+    if sizes:
+        page.field("model", ", ".join(sizes))
+    config = view.telling_config(report)
+    for position, (name, setting) in enumerate(config):
+        page.field(
+            "" if position else "config",
+            f"{one_line(name, 60)}={one_line(setting.value, 80)}",
+            (f"  ({one_line(setting.source, 80)})", "dim"),
+        )
+    left = len(submission.config) - len(config)
+    if config and left > 0:
+        page.field("", (f"and {left} more (--format json)", "dim"))
+
+
+def _finding(page: Page, report: Report, finding: Finding, rulings: Rulings) -> None:
+    conditions = one_line(" ".join(finding.conditions), 60)
+    verb = "breaks" if finding.level == "flag" else "about"
+    page.line(
+        (finding.level, LEVEL_STYLE[finding.level]),
+        " ",
+        (one_line(finding.rule), "bold"),
+        f"  {verb} {conditions}" if conditions else "",
+        (f"  {view.ACTIVATION[finding.activation]}" if finding.activation != "unknown" else "", "dim"),
+    )
+    inside = f" in {one_line(finding.function)}" if finding.function else ""
+    if inside and finding.function_line:
+        inside += f" (line {finding.function_line})"
+    page.line((f"{one_line(finding.file)}:{finding.line}", "underline"), inside, indent=2)
+    page.line(one_line(finding.message, 1000), indent=2)
+    _quote(page, report, finding)
+    for evidence in finding.evidence:
+        _evidence(page, evidence)
+    for ruling in rulings.cited(finding.rulings):
+        page.line(("ruled: ", "dim"), f"{ruling.who}, {ruling.when}: {ruling.says}", indent=2)
+        page.link(ruling.url, indent=9)
+
+
+def _quote(page: Page, report: Report, finding: Finding) -> None:
+    quote = view.quote(report, finding)
+    if quote is None:
+        return
+    page.gap()
+    for number, line in enumerate(quote.lines, start=quote.first):
+        marked = number in quote.marked
+        page.exact(
+            (f"{'>' if marked else ' '} {number:>5} | ", "red" if marked else "dim"),
+            (code_line(line), "bold" if marked else ""),
+            indent=2,
+        )
+
+
+def _evidence(page: Page, evidence: Evidence) -> None:
+    if evidence.path:
+        page.gap()
+        page.line((f"{evidence.kind} evidence, in the order in which it happens:", "dim"), indent=2)
+    for number, step in enumerate(evidence.path[:_MAX_STEPS], start=1):
+        place = f"{one_line(step.file)}:{step.line}" if step.file else f"line {step.line}"
+        page.exact(f"{number:>2}. ", (f"{place}  ", "dim"), code_line(step.text.strip()), indent=2)
+        if step.note:
+            page.line(one_line(step.note), indent=6)
+    if len(evidence.path) > _MAX_STEPS:
+        page.line(f"... {len(evidence.path) - _MAX_STEPS} more steps (--format json)", indent=2)
+    for assumption in evidence.assumptions:
+        page.line(("assumes: ", "dim"), one_line(assumption), indent=2)
+
+
+def _next(page: Page, report: Report) -> None:
+    """What to type now."""
+    hints: Mapping[str, None] = dict.fromkeys(
+        f"pgolf explain {one_line(f.rule)}" for f in view.worst_first(report.findings)
+    )
+    page.gap()
+    for position, hint in enumerate(list(hints)[:3]):
+        page.field("" if position else "next", (hint, "bold"))
+    fixed, argument = view.repeat_command(report)
+    page.field("" if hints else "next", (f"{fixed} {one_line(argument)} --format markdown", "bold"))

@@ -1,0 +1,126 @@
+"""What every format shows of a report: order, quotation, reasons. Raw text; nothing is escaped here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+
+from auditor.verdict import LEVELS, Activation, ConfigValue, Finding, Report
+
+UNPACKED = "!unpacked"
+CONDITIONS = {
+    "C1": "causality",
+    "C2": "normalisation",
+    "C3": "score before update",
+    "C4": "single pass",
+}
+ACTIVATION: dict[Activation, str] = {
+    "default": "on by the script's defaults",
+    "run": "on in the reported run",
+    "off": "present, not reached in the reported run",
+    "unknown": "activation not established",
+}
+NOT_A_SUBMISSION = "not-a-submission"
+
+
+@dataclass(frozen=True)
+class Quote:
+    """Some lines of the script; `marked` are the ones that the finding is about."""
+
+    first: int
+    lines: tuple[str, ...]
+    marked: range
+
+
+def worst_first(findings: tuple[Finding, ...]) -> list[Finding]:
+    """Findings by level, then place."""
+    return sorted(findings, key=lambda f: (LEVELS.index(f.level), f.file, f.line, f.rule))
+
+
+def fingerprints(report: Report) -> tuple[str, ...]:
+    """One distinct fingerprint a finding, in the order of `report.findings`.
+
+    Equal fingerprints are numbered by place in the file (`-2`, `-3`), so that the same set of findings
+    gets the same set of fingerprints in whatever order they were found.
+    """
+    names = [""] * len(report.findings)
+    seen: Counter[str] = Counter()
+    place = sorted(enumerate(report.findings), key=lambda item: (item[1].file, item[1].line, item[1].end_line or 0))
+    for index, finding in place:
+        seen[finding.fingerprint] += 1
+        count = seen[finding.fingerprint]
+        names[index] = finding.fingerprint if count == 1 else f"{finding.fingerprint}-{count}"
+    return tuple(names)
+
+
+def quote(report: Report, finding: Finding, context: int = 2, limit: int = 12) -> Quote | None:
+    """The lines of the finding with `context` lines around them; None when they are not in the audited text."""
+    script = report.submission.script
+    if script is None or finding.file.removesuffix(UNPACKED) != script:
+        return None
+    total = len(report.source_lines)
+    if not 1 <= finding.line <= total:
+        return None
+    end = min(max(finding.end_line or finding.line, finding.line), finding.line + limit - 1, total)
+    first = max(1, finding.line - context)
+    return Quote(first, report.source_lines[first - 1 : min(total, end + context)], range(finding.line, end + 1))
+
+
+def reason(report: Report) -> str:
+    """Why a report is undecided or unreadable, in one sentence."""
+    holds = [f.message for f in worst_first(report.findings) if f.level == "hold"]
+    others = [f.message for f in worst_first(report.findings)]
+    return next(iter([*holds, *others, report.submission.chosen_because or ""]), "") or "no reason was recorded"
+
+
+def is_submission(report: Report) -> bool:
+    """False for a target that holds nothing to judge."""
+    return report.cls != NOT_A_SUBMISSION
+
+
+def name_of(report: Report) -> str:
+    """What the user asked for: `PR 715`, or a path."""
+    target = report.target
+    if target.pr is not None:
+        return f"PR {target.pr}"
+    return target.path or report.submission.script or "submission"
+
+
+def repeat_command(report: Report) -> tuple[str, str]:
+    """The command that gives this report again: the fixed part, and the (foreign) argument."""
+    target = report.target
+    return "pgolf audit", str(target.pr) if target.pr is not None else shlex.quote(target.path or ".")
+
+
+def positive(report: Report) -> Finding | None:
+    """The finding that describes the legal pattern which the submission follows."""
+    return next((f for f in report.findings if f.rule == report.cls and f.level == "note"), None)
+
+
+def telling_config(report: Report, limit: int = 12) -> list[tuple[str, ConfigValue]]:
+    """Settings that the findings speak of, then settings that something other than the script decided."""
+    spoken = set(re.findall(r"\w+", " ".join(_texts(report))))
+    config = sorted(report.submission.config.items())
+    named = [item for item in config if item[0] in spoken]
+    decided = [item for item in config if item[0] not in spoken and not item[1].source.startswith("default")]
+    return (named + decided)[:limit]
+
+
+def _texts(report: Report) -> list[str]:
+    texts = []
+    for finding in report.findings:
+        texts.append(finding.message)
+        for evidence in finding.evidence:
+            texts.extend(evidence.assumptions)
+            texts.extend(part for step in evidence.path for part in (step.text, step.note))
+    return texts
+
+
+def bpb(report: Report) -> str:
+    """The claimed score for a reader: the number, `pending`, or `not stated`."""
+    claims = report.claims
+    if claims.val_bpb is not None:
+        return f"{claims.val_bpb:.10g}"
+    return "pending" if claims.status == "pending" else "not stated"
