@@ -1,0 +1,152 @@
+"""What happens to validation tokens, in order: the facts that rules query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from auditor.timeline.values import Dep, Region
+
+UpdateKind = Literal["gradient", "counts", "statistic"]
+
+
+@dataclass
+class Place:
+    """A source line inside a function, and the calls that lead there from the top."""
+
+    line: int
+    function: str
+    function_line: int
+    file: str = ""
+    calls: tuple[tuple[str, int], ...] = ()
+    """(calling function, line of the call), outermost first."""
+
+
+@dataclass
+class Update:
+    """State is changed with validation tokens: weights by a gradient, a table by counts, weights by a statistic."""
+
+    number: int
+    kind: UpdateKind
+    place: Place
+    regions: frozenset[Region]
+    stack: int
+    """Loops (bits) around the update."""
+    loops: tuple[Loop, ...] = ()
+    order: int = 0
+    atoms: frozenset[int] = frozenset()
+    applied: list[Place] = field(default_factory=list)
+    """Where the gradient is applied (`optimizer.step()`), or the write itself."""
+    states: list[str] = field(default_factory=list)
+    """What was changed: class or variable names, for the reader."""
+    local_state: bool = True
+    """Only tensors created for the evaluation were changed (an offset, a bias), no model or adapter."""
+    optimizer: str = ""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop around an event; `bit` identifies this activation of it."""
+
+    bit: int
+    line: int
+    kind: str
+    text: str = ""
+
+
+@dataclass
+class Score:
+    """Losses of validation tokens are computed: the negative log-likelihood of `regions`."""
+
+    number: int
+    place: Place
+    regions: frozenset[Region]
+    stack: int
+    loops: tuple[Loop, ...] = ()
+    order: int = 0
+    deps: frozenset[Dep] = frozenset()
+
+
+@dataclass
+class CountRead:
+    """A table is looked up with a key made of token ids."""
+
+    number: int
+    place: Place
+    key: frozenset[Region]
+    hashed: bool
+    exact: bool
+    table: str
+    key_line: int
+    order: int = 0
+    target_in_key: bool = False
+    why: str = ""
+
+
+@dataclass
+class Mix:
+    """The probability of the scored token meets a count read for that token only."""
+
+    place: Place
+    counts: frozenset[int]
+    scores: frozenset[int]
+    order: int = 0
+
+
+@dataclass
+class ReportEvent:
+    """A loss over validation tokens is printed or written; the last one in bits is the headline."""
+
+    place: Place
+    scores: frozenset[int]
+    deps: frozenset[Dep]
+    counts: frozenset[int]
+    bits: bool
+    order: int
+    text: str = ""
+
+
+@dataclass
+class ConfigRead:
+    """A setting that the script reads: from the environment, the command line, or a constant of a class."""
+
+    name: str
+    value: str
+    source: str
+    line: int
+
+
+@dataclass
+class Skipped:
+    """Code that the effective configuration switches off."""
+
+    line: int
+    end_line: int
+    test: str
+    function: str
+
+
+@dataclass
+class Timeline:
+    """All events of one run under one configuration."""
+
+    updates: list[Update] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    count_reads: list[CountRead] = field(default_factory=list)
+    mixes: list[Mix] = field(default_factory=list)
+    reports: list[ReportEvent] = field(default_factory=list)
+    config: dict[str, ConfigRead] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    model: dict[str, int | None] = field(default_factory=dict)
+    assumptions: list[str] = field(default_factory=list)
+    opaque: list[tuple[int, str]] = field(default_factory=list)
+    """Code that could not be followed: line and reason."""
+    steps: int = 0
+
+    @property
+    def headline(self) -> ReportEvent | None:
+        """The report that the run ends with: the last loss in bits over validation tokens."""
+        scored = [r for r in self.reports if r.scores]
+        in_bits = [r for r in scored if r.bits]
+        ranked = sorted(in_bits or scored, key=lambda r: r.order)
+        return ranked[-1] if ranked else None

@@ -1,0 +1,64 @@
+"""The whole interpreter: from a parsed script and a configuration to its timeline."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from auditor.timeline.events import Timeline
+from auditor.timeline.machine import BudgetSpent, Frame
+from auditor.timeline.statements import Statements
+from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
+
+
+class Interpreter(Statements):
+    """Runs a script abstractly, `__main__` first to last."""
+
+    def __init__(
+        self,
+        env: Mapping[str, tuple[str, str]],
+        argv: tuple[str, ...] = (),
+        modules: Mapping[str, ast.Module] | None = None,
+        explore: bool = False,
+    ) -> None:
+        super().__init__(env, argv, explore)
+        self.sources = dict(modules or {})
+        self.modules: dict[str, Val] = {}
+
+    def import_module(self, name: str, node: ast.AST) -> Val | None:
+        if name in self.modules:
+            return self.modules[name]
+        tree = self.sources.get(name)
+        if tree is None:
+            return None
+        obj = Obj("module", name, -4)
+        self.modules[name] = of_obj(obj)
+        frame = Frame(name, tree, None, None, 0)
+        frame.file = name
+        frame.vars["__name__"] = constant(name)
+        saved, self.frame = self.frame, frame
+        saved_dead, self.dead = self.dead, False
+        self.run(tree.body)
+        self.frame, self.dead = saved, saved_dead
+        obj.fields = frame.vars
+        return self.modules[name]
+
+    def analyse(self, tree: ast.Module) -> Timeline:
+        """Interpret the script; what could not be followed is noted in the timeline."""
+        self.frame = Frame("<module>", tree, None, None, 0)
+        self.frame.vars["__name__"] = constant("__main__")
+        self.frame.vars["__file__"] = UNKNOWN
+        timeline = self.timeline
+        try:
+            self.run(tree.body)
+        except BudgetSpent:
+            timeline.opaque.append((0, "the analysis budget is spent"))
+        except RecursionError:
+            timeline.opaque.append((0, "expressions are nested too deeply"))
+        timeline.updates = [u for u in self.update_list if u.applied]
+        timeline.scores = self.score_list
+        timeline.count_reads = self.read_list
+        timeline.mixes = list(self.mixes.values())
+        timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)
+        timeline.steps = self.steps
+        return timeline

@@ -1,0 +1,455 @@
+"""Attributes, assignment, iteration: how names, fields and containers are read and written."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from auditor.program.linear import atom
+from auditor.timeline.expressions import METADATA, Expressions
+from auditor.timeline.values import (
+    DIFF,
+    GRAD,
+    HASH,
+    NOCONST,
+    NONE,
+    NONE_OBJ,
+    NONE_VAL,
+    PARAMS,
+    PATH_TRAIN,
+    PATH_VAL,
+    STATE,
+    UNKNOWN,
+    Carried,
+    Obj,
+    Region,
+    Taint,
+    Val,
+    constant,
+    join,
+    is_params,
+    join_taint,
+    of_obj,
+    of_taint,
+    retaint,
+    taint,
+    vary,
+    with_flags,
+    with_regions,
+)
+
+MODULE_BASES = frozenset({"Module", "LightningModule", "PreTrainedModel", "ModuleList", "Linear", "Embedding", "Sequential", "LayerNorm", "RMSNorm", "Conv1d"})
+
+
+class Objects(Expressions):
+    """Reading and writing of attributes, items and names."""
+
+    # ---- attributes ----------------------------------------------------------------------------------
+
+    def attribute(self, base: Val, name: str, node: ast.AST) -> Val:
+        """`base.name` for reading."""
+        result: Val | None = None
+        if is_params(base):
+            return self.parameter_attribute(base, name, node)
+        for obj in base.objs:
+            value = self.obj_attribute(obj, name, base, node)
+            if value is not None:
+                result = value if result is None else join(result, value)
+        if result is not None:
+            return result
+        if name in METADATA:
+            return of_taint(NONE, base.loops, base.old)
+        t = self.content(base)
+        if t is NONE and not base.objs:
+            return of_taint(NONE, base.loops, base.old)
+        if all(o.kind in ("tensor", "none") for o in base.objs) and name in ("data", "T", "mT", "real", "values", "loss", "logits"):
+            return base if name == "data" else of_taint(t, base.loops, base.old)
+        if any(o.kind in ("inst", "libmod") for o in base.objs) and t.flags & DIFF and not t.toks:
+            return Val(objs=tuple(o for o in base.objs if o.kind in ("inst", "libmod")), taint=taint(flags=DIFF))
+        return of_taint(t, base.loops, base.old)
+
+    def parameter_attribute(self, base: Val, name: str, node: ast.AST) -> Val:
+        """Attributes of a value that stands for parameters."""
+        if name in METADATA:
+            return UNKNOWN
+        if name == "grad":
+            return self.gradient(self.pending, GRAD)
+        return base
+
+    def gradient(self, pending: frozenset[int], flags: int) -> Val:
+        """A gradient carries the updates that it would make."""
+        upd = frozenset(Carried(u, 0) for u in pending)
+        return of_taint(taint(upd=upd, flags=flags | DIFF) if upd else NONE)
+
+    def obj_attribute(self, obj: Obj, name: str, base: Val, node: ast.AST) -> Val | None:
+        kind = obj.kind
+        if kind == "inst":
+            value = obj.fields.get(name)
+            if value is not None:
+                return value
+            value = self.class_attribute(obj.extra, name)
+            if value is not None:
+                return self.bind_or_read(value, obj, node)
+            if name == "__class__":
+                return of_obj(obj.extra)
+            getter = self.class_attribute(obj.extra, "__getattr__")
+            if getter is not None:
+                return self.call_value(self.bind(getter, of_obj(obj)), [constant(name)], {}, node)
+            if obj.extra.extra.get("namespace") and "*" in obj.fields:
+                return obj.fields["*"]
+            return self.bound_method(base_of(obj), name, node)
+        if kind == "class":
+            value = self.class_attribute(obj, name)
+            if value is not None:
+                return value
+            if name == "__name__":
+                return constant(obj.name)
+            return self.bound_method(of_obj(obj), name, node)
+        if kind == "lib":
+            return self.lib_value(f"{obj.name}.{name}")
+        if kind == "module":
+            return obj.fields.get(name, UNKNOWN)
+        if kind == "super":
+            value = None
+            for parent in obj.extra[0].extra["bases"]:
+                value = self.class_attribute(parent, name)
+                if value is not None:
+                    return self.bind(value, obj.extra[1])
+            return self.bound_method(obj.extra[1], name, node) if name != "__init__" else of_obj(self.lib_object("builtins.noop"))
+        if kind in ("list", "dict", "path", "opt", "partial", "func", "bound"):
+            if kind == "opt" and name in ("param_groups", "params", "state"):
+                return Val(objs=(obj,))
+            if kind == "dict" and name in obj.fields:
+                return obj.fields[name]
+            if kind == "func" and name in obj.fields:
+                return obj.fields[name]
+            if kind == "path" and name in ("name", "stem", "parent", "suffix"):
+                return Val(objs=(obj,) if name == "parent" else (), taint=base.taint)
+            return self.bound_method(Val(objs=(obj,), taint=base.taint), name, node)
+        if kind == "libmod":
+            value = obj.fields.get(name)
+            if value is not None:
+                return value
+            if name in ("weight", "bias", "data"):
+                return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
+            if name == "module":
+                return of_obj(obj)
+            return None
+        if kind == "tensor":
+            value = obj.fields.get(name)
+            if value is not None:
+                return value
+            if name == "grad":
+                return self.gradient(self.pending, GRAD)
+            if name in METADATA:
+                return UNKNOWN
+            if name in ("data", "values"):
+                return Val(objs=(obj,), taint=base.taint)
+            return None
+        return None
+
+    def bind_or_read(self, value: Val, obj: Obj, node: ast.AST) -> Val:
+        """A class attribute read through an instance."""
+        for fn in value.objs:
+            if fn.kind == "func":
+                if fn.extra and "property" in fn.extra:
+                    return self.call_value(self.bind(value, of_obj(obj)), [], {}, node)
+                return self.bind(value, of_obj(obj))
+        return value
+
+    def bind(self, fn: Val, self_val: Val) -> Val:
+        """A method bound to its receiver."""
+        out: list[Obj] = []
+        for obj in fn.objs:
+            if obj.kind == "func" and not (obj.extra and "staticmethod" in obj.extra):
+                key = ("bound", obj.number, self_val.objs[0].number if self_val.objs else -1)
+                bound = self.objects.get(key)
+                if bound is None:
+                    bound = self.objects[key] = Obj("bound", obj.name, len(self.objects), extra=self_val)
+                    bound.node = obj
+                out.append(bound)
+            else:
+                out.append(obj)
+        return Val(objs=tuple(out), taint=fn.taint)
+
+    def bound_method(self, receiver: Val, name: str, node: ast.AST) -> Val:
+        """A method of a library type, or one that is not known."""
+        obj = self.alloc("bound", name, node)
+        obj.node = None
+        obj.extra = receiver
+        return of_obj(obj)
+
+    def class_attribute(self, cls: Obj, name: str) -> Val | None:
+        """Attribute of a class or of its bases, in order."""
+        value = cls.fields.get(name)
+        if value is not None:
+            return value
+        for parent in cls.extra["bases"]:
+            value = self.class_attribute(parent, name)
+            if value is not None:
+                return value
+        return None
+
+    def lib_value(self, path: str) -> Val:
+        """A dotted name of a library; a few are constants."""
+        if path in _CONSTANTS:
+            return _CONSTANTS[path]
+        return of_obj(self.lib_object(path))
+
+    # ---- assignment ----------------------------------------------------------------------------------
+
+    def assign(self, target: ast.AST, value: Val) -> None:
+        """`target = value`."""
+        kind = type(target)
+        if kind is ast.Name:
+            self.assign_name(target.id, value)  # type: ignore[attr-defined]
+        elif kind in (ast.Tuple, ast.List):
+            self.unpack(target.elts, value)  # type: ignore[attr-defined]
+        elif kind is ast.Attribute:
+            self.set_attribute(self.ev(target.value), target.attr, value, target)  # type: ignore[attr-defined]
+        elif kind is ast.Subscript:
+            self.set_item(self.ev(target.value), target.slice, value, target)  # type: ignore[attr-defined]
+        elif kind is ast.Starred:
+            self.assign(target.value, value)  # type: ignore[attr-defined]
+
+    def assign_name(self, name: str, value: Val) -> None:
+        frame = self.frame
+        if name in frame.nonlocals:
+            owner: Any = frame.parent
+            while owner is not None and name not in owner.vars:
+                owner = owner.parent
+            owner = owner or frame.globals
+            before = owner.vars.get(name)
+            owner.vars[name] = value if before is None or not self.weak else join(before, value)
+            return
+        frame.vars[name] = value
+
+    def unpack(self, targets: list[ast.expr], value: Val) -> None:
+        items = value.items
+        if items is None:
+            elements = self.literal_elements(value)
+            if elements is not None and len(elements) == len(targets):
+                items = tuple(elements)
+        if items is not None and len(items) == len(targets) and not any(isinstance(t, ast.Starred) for t in targets):
+            for target, item in zip(targets, items, strict=True):
+                self.assign(target, item)
+            return
+        each = self.iterate(value, targets[0] if targets else ast.Pass(), 0) if targets else UNKNOWN
+        for target in targets:
+            if isinstance(target, ast.Starred):
+                obj = self.alloc("list", "list", target)
+                self.store_elem(obj, each)
+                self.assign(target.value, of_obj(obj))
+            else:
+                self.assign(target, each)
+
+    def set_attribute(self, base: Val, name: str, value: Val, node: ast.AST) -> None:
+        if is_params(base):
+            if name == "data":
+                self.write_parameters(base, value, node)
+            return
+        for obj in base.objs:
+            if obj.kind in ("inst", "class", "func", "module"):
+                before = obj.fields.get(name)
+                self.store_field(obj, name, value)
+                if obj.kind == "inst" and before is not None and self.is_module(obj):
+                    t = value.taint
+                    if t.upd:
+                        self.add_state(obj, t.upd)
+            elif obj.kind == "libmod":
+                if name in ("weight", "bias", "data"):
+                    self.write_parameters(Val(objs=(obj,), taint=taint(flags=PARAMS)), value, node)
+                else:
+                    self.store_field(obj, name, value)
+            elif obj.kind == "tensor":
+                if name == "data":
+                    self.add_content(obj, self.content(value))
+                    t = self.content(value)
+                    self.states[obj] = t.upd
+                elif name not in ("grad", "requires_grad"):
+                    obj.fields[name] = value
+
+    def write_parameters(self, base: Val, value: Val, node: ast.AST) -> None:
+        """Parameters are overwritten or changed in place with `value`."""
+        if not is_params(base):
+            return
+        t = self.content(value)
+        if t is NONE:
+            return
+        upd = t.upd
+        if not t.flags & (GRAD | STATE) and any(r.split == "val" for r in t.toks):
+            event = self.update_event("statistic", node, t.toks, t.nll)
+            if event is not None:
+                upd = upd | frozenset((Carried(event.number, 0),))
+                self.note_applied(event.number, node, base)
+        if upd:
+            for obj in base.objs:
+                self.add_state(obj, upd)
+            for number, _ in upd:
+                self.note_applied(number, node, base)
+
+    def note_applied(self, number: int, node: ast.AST, base: Val) -> None:
+        """Remember where an update takes effect and on what."""
+        event = self.update_list[number]
+        line = getattr(node, "lineno", 0)
+        if all(p.line != line for p in event.applied):
+            event.applied.append(self.place(line))
+        for obj in base.objs:
+            if obj.kind in ("inst", "libmod"):
+                event.local_state = False
+            if obj.name not in event.states:
+                event.states.append(obj.name)
+
+    def set_item(self, base: Val, index_node: ast.AST, value: Val, node: ast.AST, reads_itself: bool = False) -> None:
+        """`base[index] = value`."""
+        index = self.ev(index_node)
+        key = self.content(index)
+        key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
+        for obj in base.objs:
+            kind = obj.kind
+            if kind == "dict":
+                self.dict_store(obj, index, value)
+                if key_is_val:
+                    self.count_write(obj, key, node)
+            elif kind == "list":
+                if isinstance(index.const, int) and index.const in obj.fields:
+                    self.store_field(obj, index.const, value)
+                else:
+                    self.store_elem(obj, value if not isinstance(index_node, ast.Slice) else self.iterate(value, node, 0))
+            elif kind == "tensor":
+                self.write_tensor(obj, self.content(value), key, key_is_val, node)
+            elif kind == "lib" and obj.name == "os.environ":
+                self.write_env(index, value, node, override=True)
+            elif kind == "inst" and not is_params(base):
+                method = self.class_attribute(obj.extra, "__setitem__")
+                if method is not None:
+                    self.call_value(self.bind(method, of_obj(obj)), [index, value], {}, node)
+            elif kind in ("libmod",):
+                self.store_elem(obj, value)
+        if is_params(base):
+            self.write_parameters(base, value, node)
+        if not base.objs and isinstance(getattr(node, "value", None), ast.Name):
+            # an array made by a library call: the name holds its content
+            before = self.lookup(node.value.id)  # type: ignore[attr-defined]
+            if before is not None and not before.objs:
+                t = join_taint(before.taint, self.content(value))
+                if key_is_val:
+                    event = self.update_event("counts", node, key.toks)
+                    if event is not None:
+                        t = join_taint(t, taint(upd=frozenset((Carried(event.number, 0),))))
+                if t is not before.taint:
+                    self.assign_name(node.value.id, retaint(before, t))  # type: ignore[attr-defined]
+
+    def write_tensor(self, obj: Obj, t: Taint, key: Taint, key_is_val: bool, node: ast.AST) -> None:
+        """Content goes into an array; a key made of validation tokens makes it a cache."""
+        self.add_content(obj, taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags & ~HASH))
+        if t.upd:
+            self.add_state(obj, t.upd)
+        if key_is_val:
+            self.count_write(obj, key, node)
+
+    def count_write(self, obj: Obj, key: Taint, node: ast.AST) -> None:
+        """A table takes in validation tokens."""
+        event = self.update_event("counts", node, key.toks)
+        if event is not None:
+            self.states[obj] = self.states.get(obj, frozenset()) | frozenset((Carried(event.number, 0),))
+            if not event.applied:
+                event.applied.append(event.place)
+            if obj.name not in event.states:
+                event.states.append(obj.name)
+
+    def write_env(self, key: Val, value: Val, node: ast.AST, override: bool) -> None:
+        raise NotImplementedError
+
+    # ---- iteration -----------------------------------------------------------------------------------
+
+    def literal_elements(self, v: Val) -> list[Val] | None:
+        """Elements of a tuple or list whose every element is known apart."""
+        if v.items is not None:
+            return list(v.items)
+        if len(v.objs) == 1 and v.objs[0].kind == "list" and v.objs[0].elem is None:
+            fields = v.objs[0].fields
+            return [fields[k] for k in sorted(fields)] if fields else []
+        return None
+
+    def known_length(self, v: Val) -> int | None:
+        """Length of an iterable, when it is known."""
+        if v.items is not None:
+            return len(v.items)
+        if isinstance(v.const, (str, bytes, range)):
+            return len(v.const)
+        if len(v.objs) == 1 and v.objs[0].kind == "range":
+            extra = v.objs[0].extra
+            return extra if isinstance(extra, int) else None
+        elements = self.literal_elements(v)
+        return len(elements) if elements else None
+
+    def iterate(self, v: Val, node: ast.AST, loops: int) -> Val:
+        """One element of an iterable, as the variable of loop `loops` sees it."""
+        result: Val | None = None
+        if v.items is not None:
+            for item in v.items:
+                result = item if result is None else join(result, item)
+            return self.picked(result, of_taint(NONE, loops), v.loops) if result is not None else UNKNOWN
+        if isinstance(v.const, str) and v.const:
+            return UNKNOWN
+        for obj in v.objs:
+            value = self.iterate_object(obj, v, node, loops)
+            if value is not None:
+                result = value if result is None else join(result, value)
+        if result is None:
+            t = v.taint if not v.objs else self.content(v)
+            result = of_taint(with_flags(t), v.loops, v.old)
+            if not loops:
+                return result
+        return self.picked(result, of_taint(NONE, loops), v.loops)
+
+    def iterate_object(self, obj: Obj, v: Val, node: ast.AST, loops: int) -> Val | None:
+        kind = obj.kind
+        if kind == "range":
+            return Val(lin=atom(self.fresh_atom(node)), loops=loops | v.loops, old=v.old, taint=v.taint)
+        if kind in ("list", "dict"):
+            if kind == "dict":
+                return UNKNOWN
+            value = obj.elem
+            for item in obj.fields.values():
+                value = item if value is None else join(value, item)
+            return value
+        if kind == "libmod":
+            if obj.elem is None and not obj.fields:
+                return Val(objs=(obj,), taint=v.taint)
+            return self.join_fields(obj, UNKNOWN)
+        if kind == "inst":
+            if is_params(v):
+                return Val(objs=(obj,), taint=v.taint)
+            for name in ("__iter__", "__getitem__"):
+                method = self.class_attribute(obj.extra, name)
+                if method is not None:
+                    made = self.call_value(self.bind(method, of_obj(obj)), [UNKNOWN] if name == "__getitem__" else [], {}, node)
+                    return made if name == "__getitem__" or made.objs == v.objs else self.iterate(made, node, loops)
+            return None
+        if kind == "opt":
+            return Val(objs=(obj,))
+        if kind == "tensor":
+            return Val(objs=(obj,) if is_params(v) else (), taint=self.content(of_obj(obj)) if not is_params(v) else v.taint)
+        return None
+
+
+def base_of(obj: Obj) -> Val:
+    """The receiver of a library method of an instance."""
+    return of_obj(obj)
+
+
+_CONSTANTS: dict[str, Val] = {
+    "math.pi": constant(3.141592653589793),
+    "math.e": constant(2.718281828459045),
+    "math.inf": constant(float("inf")),
+    "numpy.pi": constant(3.141592653589793),
+    "numpy.inf": constant(float("inf")),
+    "torch.inf": constant(float("inf")),
+    "sys.maxsize": constant(2**63 - 1),
+    "sys.byteorder": constant("little"),
+    "builtins.__name__": constant("__main__"),
+    "builtins.True": constant(True),
+    "typing.TYPE_CHECKING": constant(False),
+}

@@ -1,0 +1,319 @@
+"""Abstract values: what the analysis knows of a value at a point of the program.
+
+A `Val` has a shape part (a constant, a tuple of values, the heap objects it may be, a symbolic integer) and a
+content part, the `Taint`: which validation tokens it was made from, which state updates it depends on, which
+scores it contains. Taints are interned, so equality is identity and joining equal taints costs nothing.
+
+Loops are bits of an integer: a value that differs from one iteration of loop L to the next has bit L in `loops`;
+a value that was made in an *earlier* iteration of L has bit L in `old`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from auditor.program.linear import Linear
+
+# Flags of a taint.
+VOCAB = 1  # scores or probabilities over the whole vocabulary
+PROB = 2  # the probability, or log-probability, of the scored token
+BITS = 4  # a loss in bits: divided by ln 2
+DIFF = 8  # depends on model parameters
+PATH_VAL = 16  # names validation files
+PATH_TRAIN = 32  # names training files
+HASH = 64  # token ids folded into one number
+PARAMS = 128  # stands for the parameters of the object it points to
+GRAD = 256  # a gradient
+HANDLE = 512  # an open file or buffer
+NORMED = 1024  # divided by the sum over the vocabulary
+STATE = 2048  # a snapshot of parameters (state dict)
+
+MAX_REGIONS = 10
+
+
+class Region(NamedTuple):
+    """A part of a token stream: which split, on which loops it depends, and where it starts.
+
+    `shift` counts slices `[1:]` taken after the stream was cut: 1 is the target side of an input/target pair.
+    `site` is the source line of the read that cut it.
+    """
+
+    split: str
+    loops: int = 0
+    old: int = 0
+    start: Linear | None = None
+    shift: int = 0
+    site: int = 0
+
+
+class Carried(NamedTuple):
+    """Update number `update` reaches this point, having crossed the back edges of the loops in `loops`."""
+
+    update: int
+    loops: int
+
+
+class Dep(NamedTuple):
+    """A judged dependency: something read at `read_line` depends on update `update`, in order or not."""
+
+    update: int
+    legal: bool
+    loops: int
+    read_line: int
+
+
+class Taint:
+    """Content of a value; immutable and interned (use `taint`)."""
+
+    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "_hash")
+
+    def __init__(
+        self,
+        toks: frozenset[Region],
+        upd: frozenset[Carried],
+        deps: frozenset[Dep],
+        nll: frozenset[int],
+        counts: frozenset[int],
+        flags: int,
+    ) -> None:
+        self.toks = toks
+        self.upd = upd
+        self.deps = deps
+        self.nll = nll
+        self.counts = counts
+        self.flags = flags
+
+
+_EMPTY: frozenset[Any] = frozenset()
+_TAINTS: dict[tuple[Any, ...], Taint] = {}
+_JOINS: dict[tuple[int, int], Taint] = {}
+
+
+def reset_tables() -> None:
+    """Forget interned taints; called at the start of each analysis, so that memory stays bounded."""
+    _TAINTS.clear()
+    _JOINS.clear()
+    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0)] = NONE
+
+
+def taint(
+    toks: frozenset[Region] = _EMPTY,
+    upd: frozenset[Carried] = _EMPTY,
+    deps: frozenset[Dep] = _EMPTY,
+    nll: frozenset[int] = _EMPTY,
+    counts: frozenset[int] = _EMPTY,
+    flags: int = 0,
+) -> Taint:
+    """The interned taint with these parts; too many regions are merged into one per split."""
+    if len(toks) > MAX_REGIONS:
+        toks = _merge_regions(toks)
+    key = (toks, upd, deps, nll, counts, flags)
+    found = _TAINTS.get(key)
+    if found is None:
+        found = _TAINTS[key] = Taint(*key)
+    return found
+
+
+def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
+    merged = []
+    for split in sorted({r.split for r in toks}):
+        group = [r for r in toks if r.split == split]
+        loops, old = group[0].loops, 0
+        for region in group:
+            loops &= region.loops
+            old |= region.old
+        merged.append(Region(split, loops, old))
+    return frozenset(merged)
+
+
+NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0)
+reset_tables()
+
+
+def join_taint(a: Taint, b: Taint) -> Taint:
+    """Union of two contents."""
+    if a is b or b is NONE:
+        return a
+    if a is NONE:
+        return b
+    key = (id(a), id(b))
+    found = _JOINS.get(key)
+    if found is None:
+        found = _JOINS[key] = taint(
+            a.toks | b.toks, a.upd | b.upd, a.deps | b.deps, a.nll | b.nll, a.counts | b.counts, a.flags | b.flags
+        )
+    return found
+
+
+def with_flags(t: Taint, add: int = 0, drop: int = 0) -> Taint:
+    """`t` with flags added and dropped."""
+    flags = (t.flags | add) & ~drop
+    return t if flags == t.flags else taint(t.toks, t.upd, t.deps, t.nll, t.counts, flags)
+
+
+def with_regions(t: Taint, toks: Iterable[Region]) -> Taint:
+    """`t` with other token regions."""
+    return taint(frozenset(toks), t.upd, t.deps, t.nll, t.counts, t.flags)
+
+
+class _NoConst:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NOCONST"
+
+
+NOCONST: Any = _NoConst()
+
+
+class Obj:
+    """A heap object, named by its allocation site and calling context.
+
+    `kind` is one of: inst, func, class, lib, libmod, tensor, list, dict, partial, bound, opt, path, super.
+    """
+
+    __slots__ = ("kind", "name", "fields", "elem", "node", "frame", "extra", "owners", "number", "content")
+
+    def __init__(self, kind: str, name: str, number: int, node: Any = None, frame: Any = None, extra: Any = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.number = number
+        self.node = node
+        self.frame = frame
+        self.extra = extra
+        self.fields: dict[Any, Val] = {}
+        self.elem: Val | None = None
+        self.content: Taint = NONE
+        self.owners: tuple[Obj, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}#{self.number}>"
+
+
+class Val:
+    """An abstract value; immutable."""
+
+    __slots__ = ("const", "items", "objs", "lin", "loops", "old", "taint")
+
+    def __init__(
+        self,
+        const: Any = NOCONST,
+        items: tuple[Val, ...] | None = None,
+        objs: tuple[Obj, ...] = (),
+        lin: Linear | None = None,
+        loops: int = 0,
+        old: int = 0,
+        taint: Taint = NONE,
+    ) -> None:
+        self.const = const
+        self.items = items
+        self.objs = objs
+        self.lin = lin
+        self.loops = loops
+        self.old = old
+        self.taint = taint
+
+    def __repr__(self) -> str:
+        parts = []
+        if self.const is not NOCONST:
+            parts.append(repr(self.const))
+        if self.items is not None:
+            parts.append(repr(self.items))
+        if self.objs:
+            parts.append(repr(self.objs))
+        if self.taint is not NONE:
+            t = self.taint
+            parts.append(f"toks={set(t.toks)} upd={set(t.upd)} nll={set(t.nll)} deps={set(t.deps)} f={t.flags}")
+        return f"Val({' '.join(parts)} L{self.loops:b}/{self.old:b})"
+
+
+UNKNOWN = Val()
+NONE_OBJ = Obj("none", "None", -1)
+"""Member of `objs` of a value that may also be None."""
+NONE_VAL = Val(const=None)
+TRUE = Val(const=True)
+FALSE = Val(const=False)
+
+
+def constant(value: Any) -> Val:
+    """The value of a literal; small integers are also symbolic positions."""
+    if type(value) is int and -(1 << 60) < value < (1 << 60):
+        return Val(const=value, lin=Linear(value))
+    return Val(const=value)
+
+
+def of_taint(t: Taint, loops: int = 0, old: int = 0) -> Val:
+    """A value of which only the content is known."""
+    if t is NONE and not loops and not old:
+        return UNKNOWN
+    return Val(taint=t, loops=loops, old=old)
+
+
+def of_obj(obj: Obj) -> Val:
+    """A value that is exactly this object."""
+    return Val(objs=(obj,))
+
+
+def retaint(v: Val, t: Taint) -> Val:
+    """`v` with another content."""
+    return v if v.taint is t else Val(v.const, v.items, v.objs, v.lin, v.loops, v.old, t)
+
+
+def is_params(v: Val) -> bool:
+    """Whether a value stands for the parameters of the objects it points to."""
+    return bool(v.objs) and bool(v.taint.flags & PARAMS)
+
+
+def vary(v: Val, loops: int) -> Val:
+    """`v`, which differs from iteration to iteration of `loops`."""
+    if v.loops | loops == v.loops:
+        return v
+    return Val(v.const, v.items, v.objs, v.lin, v.loops | loops, v.old, v.taint)
+
+
+def same(a: Val, b: Val) -> bool:
+    """Structural equality."""
+    if a is b:
+        return True
+    if a.taint is not b.taint or a.loops != b.loops or a.old != b.old or a.lin != b.lin or a.objs != b.objs:
+        return False
+    if a.const is not b.const and (type(a.const) is not type(b.const) or a.const != b.const):
+        return False
+    if a.items is None or b.items is None:
+        return a.items is b.items
+    return len(a.items) == len(b.items) and all(map(same, a.items, b.items))
+
+
+def join(a: Val, b: Val) -> Val:
+    """Least upper bound."""
+    if a is b:
+        return a
+    if a.const is b.const or (type(a.const) is type(b.const) and a.const == b.const):
+        const = a.const
+    else:
+        const = NOCONST
+        if a.const is None and NONE_OBJ not in a.objs:
+            a = Val(a.const, a.items, (NONE_OBJ,), None, a.loops, a.old, a.taint)
+        elif b.const is None and NONE_OBJ not in b.objs:
+            b = Val(b.const, b.items, (NONE_OBJ,), None, b.loops, b.old, b.taint)
+    items: tuple[Val, ...] | None = None
+    t = join_taint(a.taint, b.taint)
+    if a.items is not None or b.items is not None:
+        if a.items is not None and b.items is not None and len(a.items) == len(b.items):
+            items = tuple(map(join, a.items, b.items))
+        else:  # a tuple meets something else: keep the contents
+            for whole in (a, b):
+                for item in whole.items or ():
+                    t = join_taint(t, item.taint)
+    if a.objs == b.objs:
+        objs = a.objs
+    elif not b.objs:
+        objs = a.objs
+    elif not a.objs:
+        objs = b.objs
+    else:
+        objs = a.objs + tuple(o for o in b.objs if o not in a.objs)
+        if len(objs) > 12:
+            objs = objs[:12]
+    return Val(const, items, objs, a.lin if a.lin == b.lin else None, a.loops | b.loops, a.old | b.old, t)
