@@ -23,6 +23,7 @@ from pathlib import Path
 
 from auditor.cli import audit_one, unreadable
 from auditor.report import render
+from auditor.report.escape import markdown_text
 from auditor.verdict import PgolfError, Report
 from benchmarks.audit import percentile, table
 from benchmarks.corpus import arguments, chosen
@@ -111,10 +112,10 @@ def summary(outcomes: Sequence[Outcome], seconds: float, jobs: int) -> str:
     crashes = [outcome for outcome in outcomes if outcome.crash]
     slowest = sorted(outcomes, key=lambda outcome: outcome.seconds, reverse=True)[:5]
     counted = Counter((o.verdict, o.cls) for o in outcomes)
-    reasons = Counter((o.verdict, o.reason[:110]) for o in outcomes if o.reason)
+    reasons = Counter((o.verdict, markdown_text(o.reason, 110)) for o in outcomes if o.reason)
     parts = [
-        f"{len(outcomes)} heads in {seconds:.0f} s with {jobs} processes; one head: median {percentile(spent, 50):.2f} s, "
-        f"95 % {percentile(spent, 95):.2f} s, worst {max(spent):.2f} s; peak memory of a process "
+        f"{len(outcomes)} heads in {seconds:.0f} s with {jobs} processes; "
+        f"one head: median {percentile(spent, 50):.2f} s, 95 % {percentile(spent, 95):.2f} s, worst {max(spent):.2f} s; peak memory of a process "
         f"{max(o.peak_mb for o in outcomes):.0f} MB; crashes: {len(crashes)}.\n",
         table(("verdict", "class", "count"), [(*key, count) for key, count in counted.most_common()]),
         table(("undecided or unread", "reason", "count"), [(*key, count) for key, count in reasons.most_common(40)]),
@@ -123,7 +124,11 @@ def summary(outcomes: Sequence[Outcome], seconds: float, jobs: int) -> str:
     if crashes:
         by_crash = Counter(o.crash for o in crashes)
         first = {o.crash: o.pr for o in reversed(crashes)}
-        parts.append(table(("crash", "first", "count"), [(c, f"#{first[c]}", n) for c, n in by_crash.most_common()]))
+        parts.append(
+            table(
+                ("crash", "first", "count"), [(markdown_text(c), f"#{first[c]}", n) for c, n in by_crash.most_common()]
+            )
+        )
     return "\n".join(parts)
 
 
