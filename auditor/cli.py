@@ -151,8 +151,9 @@ def audit(
     if format is Format.text and output is None:
         # The line on standard error says it all.
         reports = [report for report in reports if report.verdict != "error"]
-    with failing(None):
-        show(reports, format, output, color)
+    if reports:
+        with failing(None):
+            show(reports, format, output, color)
     raise typer.Exit(max(codes, key=SEVERITY.index))
 
 

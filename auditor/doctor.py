@@ -6,6 +6,7 @@ The list of packages is the distribution's own metadata, so it cannot disagree w
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,9 @@ PURPOSES = {
     "probe": "running submissions (not in this version)",
     "train": "the reference implementation (not in this version)",
     "gpu": "training on GPUs (not in this version)",
-    "dev": "developing pgolf",
 }
-"""What each extra is for, in the order in which they are shown; the empty one is what every install has."""
+"""What each extra is for, in the order in which they are shown; the empty one is what every install has.
+Extras that are not here, such as `dev`, are not shown."""
 
 REQUIREMENT = re.compile(r"""^([A-Za-z0-9._-]+)\s*([^;]*?)\s*(?:;.*extra\s*==\s*['"]([a-z]+)['"])?$""")
 
@@ -49,7 +50,8 @@ def diagnosis() -> tuple[str, bool]:
     groups[PURPOSES[""]].append(git())
     for requirement in requirements:
         name, constraint, extra = REQUIREMENT.match(requirement).groups()  # type: ignore[union-attr]
-        groups[PURPOSES[extra or ""]].append(package(name, constraint))
+        if (extra or "") in PURPOSES:
+            groups[PURPOSES[extra or ""]].append(package(name, constraint))
     lines = [f"pgolf {version}"]
     for purpose, parts in groups.items():
         lines += ["", f"For {purpose}:"]
@@ -75,4 +77,4 @@ def package(name: str, constraint: str) -> Part:
         found = metadata.version(name)
     except metadata.PackageNotFoundError:
         found = None
-    return Part(name, found, f"{sys.executable} -m pip install '{name}{constraint}'")
+    return Part(name, found, shlex.join([sys.executable, "-m", "pip", "install", name + constraint]))

@@ -115,8 +115,8 @@ def summary(outcomes: Sequence[Outcome], seconds: float, jobs: int) -> str:
     reasons = Counter((o.verdict, markdown_text(o.reason, 110)) for o in outcomes if o.reason)
     parts = [
         f"{len(outcomes)} heads in {seconds:.0f} s with {jobs} processes; crashes: {len(crashes)}; "
-        f"one head: median {percentile(spent, 50):.2f} s, 95 % {percentile(spent, 95):.2f} s, worst {max(spent):.2f} s; "
-        f"peak memory of a process: {max(o.peak_mb for o in outcomes):.0f} MB.\n",
+        f"one head: median {percentile(spent, 50):.2f} s, 95 % {percentile(spent, 95):.2f} s, "
+        f"worst {max(spent):.2f} s; peak memory of a process: {max(o.peak_mb for o in outcomes):.0f} MB.\n",
         table(("verdict", "class", "count"), [(*key, count) for key, count in counted.most_common()]),
         table(("undecided or unread", "reason", "count"), [(*key, count) for key, count in reasons.most_common(40)]),
         table(("slowest", "seconds", "verdict"), [(f"#{o.pr}", f"{o.seconds:.2f}", o.verdict) for o in slowest]),
