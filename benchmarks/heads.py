@@ -22,13 +22,11 @@ from functools import partial
 from pathlib import Path
 
 from auditor.cli import audit_one, unreadable
-from auditor.report import render
+from auditor.report.as_json import dumps
 from auditor.report.escape import markdown_text
 from auditor.verdict import PgolfError, Report
 from benchmarks.audit import percentile, table
 from benchmarks.corpus import arguments, chosen
-from rules import catalogue
-from rules.rulings import rulings
 
 
 class OutOfTime(BaseException):
@@ -67,7 +65,7 @@ def run(pr: int, mirror: Path, limit: float) -> Outcome:
         crash = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno} {last.name}: {error}"[:200]
         report = unreadable(str(pr), crash)
     seconds = time.perf_counter() - began
-    line = render([report], "json", rules=catalogue(), rulings=rulings(), color=False, width=100)
+    line = dumps(report, indent=None) + "\n"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Outcome(pr, line, report.verdict, report.cls, reason(report), crash, seconds, peak)
 
