@@ -24,10 +24,11 @@ _SPACES = re.compile(r"[ \t\r\n\f\v\x85\u2028\u2029]+")
 _MARKDOWN_PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~$=-]")
 _MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Where GitHub makes something out of plain text after Markdown is done: mentions and e-mail addresses,
-# issue numbers, links, emoji (which may be images), commit ids. Backslashes do not stop these.
+# issue numbers, links, emoji (which may be images). Backslashes do not stop these.
 _GITHUB_TRIGGER = re.compile(
-    r"(?<=@)|(?<=#)(?=\d)|(?<=:)(?=[\w/+-])|(?i:(?<=\bwww)(?=\.)|(?<=\bGH)(?=-\d))|(?<=\b[0-9a-fA-F])(?=[0-9a-fA-F]{6,39}\b)"
+    r"(?<=@)|(?<=#)(?=\d)|(?<=:)(?=[\w/+-])|(?i:(?<=\bwww)(?=\.)|(?<=\bGH)(?=-\d))",
 )
+_COMMIT_ID = re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40}\b", re.IGNORECASE)
 _ORDERED_LIST = re.compile(r"^(\d{1,9})\.")
 
 
@@ -59,6 +60,7 @@ def markdown_text(text: str, limit: int = 300) -> str:
     start of a line or within one.
     """
     plain = _GITHUB_TRIGGER.sub("\0", one_line(text, limit))
+    plain = _COMMIT_ID.sub(lambda found: re.sub(".{6}", r"\g<0>\0", found[0]), plain)
     plain = re.sub("[&<>]", lambda found: _MARKDOWN_ENTITIES[found[0]], plain)
     plain = _MARKDOWN_PUNCTUATION.sub(lambda found: "\\" + found[0], plain)
     return _ORDERED_LIST.sub(r"\1\\.", plain).replace("\0", _ZERO_WIDTH)

@@ -233,7 +233,7 @@ def _not_a_submission(report: Report) -> str:
 def _unread(report: Report) -> str:
     return (
         f"The submission could not be read: {markdown_message(view.reason(report))}\n\n"
-        "**Verdict: none.** What was not read is not called clean.\n\n"
+        "**Verdict: NOT READ.** What was not read is not called clean.\n\n"
         "**Recommendation:** repair the input and ask again."
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ class RuleText:
 
 def read(rule: Rule) -> RuleText:
     """The text of one rule; empty parts where the module has no docstring."""
-    module = inspect.getmodule(type(rule))
-    return parse(inspect.cleandoc((module and module.__doc__) or ""))
+    module = sys.modules[type(rule).__module__]  # inspect.getmodule walks through all modules
+    return parse(inspect.cleandoc(module.__doc__ or ""))
 
 
 def parse(body: str) -> RuleText:

@@ -101,7 +101,7 @@ def positive(report: Report) -> Finding | None:
 
 def telling_config(report: Report, limit: int = 12) -> list[tuple[str, ConfigValue]]:
     """Settings that the findings speak of, then settings that something other than the script decided."""
-    spoken = set(re.findall(r"\w+", " ".join(_texts(report))))
+    spoken = {word for text in _texts(report) for word in re.findall(r"\w+", text[:500])}
     config = sorted(report.submission.config.items())
     named = [item for item in config if item[0] in spoken]
     decided = [item for item in config if item[0] not in spoken and not item[1].source.startswith("default")]

@@ -1,0 +1,40 @@
+"""Fetch the SARIF 2.1.0 JSON schema, which we do not redistribute, into `.cache/` for the tests.
+
+It ships in the source distribution of `sarif-om` (Microsoft), not in its wheel. Run once, with network:
+`python -m tests.report.fetch_sarif_schema`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+REQUIREMENT = "sarif-om==1.0.4"
+MEMBER = "sarif_om-1.0.4/sarif-2.1.0-rtm.4.json"
+SHA256 = "49729d5909e2b1b976621a29dcebef22e57c78c20d469dfe6c7f15f759904f61"
+SCHEMA = Path(__file__).resolve().parents[2] / ".cache" / "sarif-2.1.0-rtm.4.json"
+
+
+def fetch() -> Path:
+    """Download, verify and store the schema; returns where it lies."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+        subprocess.run([*command, "--dest", folder, REQUIREMENT], check=True)
+        (archive,) = Path(folder).glob("*.tar.gz")
+        with tarfile.open(archive) as tar:
+            member = tar.extractfile(MEMBER)
+            assert member is not None
+            content = member.read()
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise SystemExit(f"{MEMBER} of {REQUIREMENT} is not the schema that is expected")
+    SCHEMA.parent.mkdir(exist_ok=True)
+    SCHEMA.write_bytes(content)
+    return SCHEMA
+
+
+if __name__ == "__main__":
+    print(fetch())

@@ -1,0 +1,100 @@
+"""Hypothesis strategies: foreign text at its worst, and reports full of it."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from auditor.verdict import (
+    LEVELS,
+    Claims,
+    ConfigValue,
+    Evidence,
+    Finding,
+    Report,
+    ScriptInfo,
+    Step,
+    Target,
+)
+
+FRAGMENTS = [
+    "@user", "@org/team", "a@b.co", "#123", "owner/repo#1", "GH-12", "http://evil.example/x", "www.evil.example",
+    "![a](http://e/x.png)", "[a](javascript:x)", "[a]: http://e", "<img src=x onerror=y>", "<!-- ", "</details>",
+    "`", "``", "```", "~~~", "```sh\n", "\n\n", "\r\n", "\r", "\n# APPROVED", "\n---", "\n===", "1. ", "- ", "> ",
+    "::error::x", "\n::set-env name=A::b", "##[error]x", "%0A", "\x1b[31m", "\x1b]8;;http://e\x07", "\x9b1m", "\x00",
+    "\u202e", "\u2066", "\u200b", "\u2028", "\ufeff", "\ud800", "\U000e0041", ":tada:", "deadbeefcafe", "&lt;",
+    "&#64;u", "\\", "\\@u", "| a | b |", "\x7f",
+    "*a*", "_b_", "~~c~~", "$x$", "{0}", "](", "a" * 500, "漢字", "é", "🏌", "..", "../", "/etc", "C:", "--upload-pack",
+]  # fmt: skip
+text = st.lists(
+    st.one_of(
+        st.sampled_from(FRAGMENTS), st.text(max_size=8), st.sampled_from(list(" `*_[]()<>#@&|~\\:/.-+=!$%,{}0aZ\n\t"))
+    ),
+    max_size=8,
+).map("".join)
+maybe = st.none() | text
+count = st.none() | st.integers(0, 10**12)
+line = st.integers(0, 40)
+
+steps = st.builds(Step, line=line, text=text, note=text, function=text, file=maybe)
+evidence = st.builds(
+    Evidence,
+    kind=st.sampled_from(["static", "records", "experiment"]),
+    path=st.lists(steps, max_size=3).map(tuple),
+    assumptions=st.lists(text, max_size=2).map(tuple),
+)
+findings = st.builds(
+    Finding,
+    rule=st.sampled_from(["ngram-target-in-key", "score-first-ttt", "opaque-code", "brand-new"]),
+    level=st.sampled_from(LEVELS),
+    message=text,
+    file=st.one_of(st.just("s.py"), st.just("s.py!unpacked"), text),
+    line=line,
+    activation=st.sampled_from(["default", "run", "off", "unknown"]),
+    end_line=st.none() | line,
+    function=maybe,
+    function_line=st.none() | line,
+    conditions=st.lists(st.sampled_from(["C1", "C2", "C3", "C4"]), max_size=2, unique=True).map(tuple),
+    rulings=st.lists(st.sampled_from(["issue677", "pr779-c4145781641", "nowhere"]), max_size=2).map(tuple),
+    evidence=st.lists(evidence, max_size=2).map(tuple),
+    anchor=st.sampled_from(["", "a|b"]),
+)
+infos = st.builds(
+    ScriptInfo,
+    track=maybe,
+    folder=maybe,
+    script=st.one_of(st.none(), st.just("s.py"), text),
+    chosen_because=maybe,
+    script_sha256=st.none() | st.just("0" * 64),
+    code_bytes=count,
+    packing=st.lists(text, max_size=2).map(tuple),
+    other_folders=st.lists(text, max_size=2).map(tuple),
+    model=st.dictionaries(st.sampled_from(["dim", "layers", "vocab"]), count),
+    config=st.dictionaries(text, st.builds(ConfigValue, value=text, source=text), max_size=3),
+)
+claims = st.builds(
+    Claims,
+    val_bpb=st.none() | st.floats(),
+    seeds=st.lists(st.integers(-(10**9), 10**9), max_size=3).map(tuple),
+    artifact_bytes=st.lists(st.integers(0, 10**9), max_size=3).map(tuple),
+    source=maybe,
+    status=st.sampled_from([None, "pending"]),
+)
+targets = st.builds(
+    Target,
+    repo=st.sampled_from([None, "openai/parameter-golf"]),
+    pr=st.none() | st.integers(1, 99999),
+    head=st.none() | st.just("0123456789abcdef" * 2 + "01234567"),
+    title=maybe,
+    path=maybe,
+)
+reports = st.builds(
+    Report,
+    target=targets,
+    submission=infos,
+    claims=claims,
+    verdict=st.sampled_from(["clean", "flag", "hold", "error"]),
+    cls=st.sampled_from(["ngram-target-in-key", "score-first-ttt", "not-a-submission", "undecided", "unreadable"]),
+    findings=st.lists(findings, max_size=3).map(tuple),
+    timings_ms=st.dictionaries(st.sampled_from(["parse", "rules"]), st.floats(0, 1e6)),
+    source_lines=st.lists(text, max_size=12).map(tuple),
+)

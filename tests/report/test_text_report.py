@@ -1,0 +1,110 @@
+"""The terminal report: stable in a pipe, within its width, and deaf to what submissions say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from rich.cells import cell_len
+
+from auditor.report import render
+from auditor.report.text import render as render_text
+from auditor.verdict import PgolfError, Report
+from rules.rulings import rulings
+from tests.report.hostile import reports
+from tests.report.report_rules import RULES
+from tests.report.report_samples import ALL, CLEAN, ERROR, FLAG
+
+RULINGS = rulings()
+
+
+def shown(report: Report, *, color: bool = False, width: int | None = None) -> str:
+    return render_text(report, RULINGS, color=color, width=width)
+
+
+@given(reports)
+def test_no_control_character_and_no_workflow_command_reaches_the_terminal(report: Report) -> None:
+    for line in shown(report).removesuffix("\n").split("\n"):
+        assert line.isprintable() or not re.search("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", line)
+        assert not line.lstrip().startswith("::")
+        assert "##[" not in line
+        assert line == line.rstrip()
+
+
+@given(reports)
+def test_lines_fit_the_width_except_links(report: Report) -> None:
+    for line in shown(report, width=60).splitlines():
+        assert cell_len(line) <= 60 or line.lstrip().startswith("https://github.com/openai/parameter-golf")
+
+
+@given(reports)
+def test_colour_changes_nothing_but_colour(report: Report) -> None:
+    coloured = shown(report, color=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured).split() == shown(report).split()
+
+
+def test_colour_is_given_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.setenv(name, "1")
+        assert "\x1b" not in shown(FLAG)
+        assert "\x1b[" in shown(FLAG, color=True)
+
+
+def test_the_width_of_the_caller_s_terminal_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = shown(FLAG)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert shown(FLAG) == before
+
+
+def test_the_offending_lines_are_shown_with_two_lines_of_context() -> None:
+    lines = shown(FLAG).splitlines()
+    marked = [line for line in lines if line.startswith("  >")][:2]
+    assert [int(line.split()[1]) for line in marked] == [5, 6]
+    first = lines.index(marked[0])
+    assert [
+        int(line.split()[0]) for line in (lines[first - 2], lines[first - 1], lines[first + 2], lines[first + 3])
+    ] == [
+        3,
+        4,
+        7,
+        8,
+    ]
+
+
+def test_the_flag_comes_before_the_note_and_the_next_command_is_named() -> None:
+    text = shown(FLAG)
+    assert text.startswith("FLAG  ngram-target-in-key")
+    assert text.index("flag ngram-target-in-key") < text.index("note val-token-ttt")
+    assert "pgolf explain ngram-target-in-key" in text
+    assert "https://github.com/openai/parameter-golf/pull/779#issuecomment-4145781641\n" in text
+
+
+def test_settings_that_the_findings_speak_of_come_first() -> None:
+    text = shown(FLAG)
+    assert text.index("NGRAM_CACHE=1") < text.index("NGRAM_ORDER=7")
+    assert "HIDDEN" not in text
+
+
+def test_an_unreadable_target_is_not_called_clean() -> None:
+    assert shown(ERROR).startswith("ERROR  could not be read")
+    assert "clean" not in shown(ERROR).lower()
+
+
+def test_one_json_report_is_indented_and_several_are_one_a_line() -> None:
+    def as_json(*some: Report) -> str:
+        return render(some, "json", rules=RULES, rulings=RULINGS, color=False, width=None)
+
+    assert as_json(FLAG).startswith('{\n  "schema": "pgolf.report/1"')
+    assert len(as_json(FLAG, CLEAN).splitlines()) == 2
+
+
+@pytest.mark.parametrize("fmt", ["text", "json", "sarif", "github", "markdown"])
+def test_every_format_renders_every_kind_of_report(fmt: str) -> None:
+    for report in ALL.values():
+        assert render([report], fmt, rules=RULES, rulings=RULINGS, color=False, width=None).endswith("\n")
+
+
+def test_an_unknown_format_is_one_clear_line() -> None:
+    with pytest.raises(PgolfError, match="unknown format 'xml'; choose one of text, json"):
+        render([FLAG], "xml", rules=RULES, rulings=RULINGS, color=False, width=None)
