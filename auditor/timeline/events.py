@@ -21,6 +21,10 @@ class Place:
     calls: tuple[tuple[str, int], ...] = ()
     """(calling function, line of the call), outermost first."""
 
+    def at(self, line: int) -> Place:
+        """Another line of the same function."""
+        return Place(line, self.function, self.function_line, self.file, self.calls)
+
 
 @dataclass
 class Update:
@@ -79,6 +83,8 @@ class CountRead:
     table: str
     key_line: int
     order: int = 0
+    key_sites: tuple[int, ...] = ()
+    """Lines where the token ids of the key are read."""
     target_in_key: bool = False
     why: str = ""
 
@@ -124,6 +130,10 @@ class Skipped:
     end_line: int
     test: str
     function: str
+    branch_line: int = 0
+    """Line of the `if` that decided."""
+    branch: bool = False
+    """The outcome that would run this code."""
 
 
 @dataclass

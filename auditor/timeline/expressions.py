@@ -666,7 +666,7 @@ class Expressions(Machine):
         folded = bool(key.flags & HASH) or (index.items is not None and sum(1 for i in index.items if self.content(i).toks) > 1 and exact)
         counts = t.counts
         if folded and not t.flags & DIFF:
-            read = self.count_read(node, obj, obj.name if obj is not None else "table", key, exact, getattr(node, "lineno", 0))
+            read = self.count_read(node, obj, obj.name if obj is not None else "table", key, exact, self.key_line(node))
             counts = counts | frozenset((read.number,))
         deps = t.deps
         if upd and not t.flags & DIFF:
@@ -675,6 +675,19 @@ class Expressions(Machine):
         flags = (t.flags | key.flags) & ~HASH
         out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
+
+    def key_line(self, node: ast.AST) -> int:
+        """Line where the key of a look-up is made: the assignment of the name that it is looked up with."""
+        line = int(getattr(node, "lineno", 0))
+        index = node.slice if isinstance(node, ast.Subscript) else node.args[-1] if isinstance(node, ast.Call) and node.args else None
+        if not isinstance(index, ast.Name):
+            return line
+        made = [
+            part.lineno
+            for part in ast.walk(self.frame.node)
+            if isinstance(part, ast.Assign) and part.lineno <= line and any(isinstance(t, ast.Name) and t.id == index.id for t in part.targets)
+        ]
+        return max(made, default=line)
 
     def subscript_lib(self, obj: Obj, index: Val, node: ast.AST) -> Val:
         if obj.name == "os.environ":

@@ -50,7 +50,7 @@ from auditor.timeline.values import (
 from auditor.program.linear import ZERO, Linear, atom
 
 VAL_STREAM = taint(toks=frozenset((Region("val", start=ZERO),)))
-TRAIN_STREAM = taint(toks=frozenset((Region("train"),)))
+TRAIN_STREAM = NONE  # training tokens are of no interest
 NO_TOKENS = -1
 
 Args = list[Val]
@@ -150,6 +150,7 @@ class Library(Objects):
             if obj.kind == "tensor":
                 self.add_content(obj, t)
                 return
+        self.effects += 1
         key = self.file_key(path)
         self.files[key] = t if not self.weak else join_taint(self.files.get(key, NONE), t)
 
@@ -308,6 +309,7 @@ class Library(Objects):
     def backward(self, v: Val, node: ast.AST) -> None:
         """`loss.backward()`: a gradient of validation tokens becomes pending."""
         t = self.content(v)
+        self.effects += 1
         regions = set(t.toks)
         for number in t.nll:
             regions |= self.score_list[number].regions
@@ -375,6 +377,7 @@ class Library(Objects):
             if name in ("zero_",):
                 if not self.weak:
                     obj.content = NONE
+                    self.touch(obj)
             elif t is not NONE:
                 if name in ("scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_") and args:
                     index = self.content(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
@@ -1103,6 +1106,7 @@ def _m_pop(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
 
 def _m_zero_grad(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     self.pending = frozenset()
+    self.effects += 1
     return NONE_VAL
 
 

@@ -35,6 +35,7 @@ from auditor.timeline.values import (
 
 MAX_STEPS = 1_500_000
 MAX_DEPTH = 36
+NEVER = 1 << 60
 
 Carrieds = frozenset[Carried]
 NO_UPDATES: Carrieds = frozenset()
@@ -95,6 +96,9 @@ class Machine:
         self.argv = argv
         self.explore = explore
         """Treat settings as unknown, to see also what the run switches off."""
+        self.forced: dict[int, bool] = {}
+        """Outcome of branches, by line of the `if`, that the logs prove."""
+        self.evidence_source = "log"
         self.timeline = Timeline()
         self.frame: Frame
         self.dead = False
@@ -124,6 +128,12 @@ class Machine:
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int], Taint] = {}
         self.stack: list[Any] = []
+        self.births = 0
+        self.oldest_write = NEVER
+        self.guard = NEVER
+        self.version = 0
+        self.effects = 0
+        self.summaries: dict[Any, Val] = {}
         self.atoms: dict[Any, int] = {}
 
     # ---- heap -------------------------------------------------------------------------------------
@@ -141,7 +151,16 @@ class Machine:
                 obj.content = NONE
             self.states.pop(obj, None)
         obj.extra = extra
+        self.births += 1
+        obj.born = self.births
         return obj
+
+    def touch(self, obj: Obj) -> None:
+        """An object is written: calls that did not make it are not pure, and summaries that read it are stale."""
+        if obj.born < self.oldest_write:
+            self.oldest_write = obj.born
+        if obj.born <= self.guard:
+            self.version += 1
 
     def mark(self, obj: Obj, t: Taint) -> None:
         """Remember objects that hold content with loop-dependent facts; they are aged at back edges."""
@@ -155,17 +174,20 @@ class Machine:
         if old is None or not same(old, new):
             obj.elem = new
             self.growth += 1
+            self.touch(obj)
             self.mark(obj, new.taint)
 
     def store_field(self, obj: Obj, name: Any, value: Val) -> None:
         """Update of a field: strong on straight-line code, weak under unknown branches and in loops."""
         old = obj.fields.get(name)
-        if old is not None and self.weak:
-            value = join(old, value)
+        if old is not None:
+            if self.weak:
+                value = join(old, value)
             if same(old, value):
                 return
-            self.growth += 1
+            self.growth += self.weak > 0
         obj.fields[name] = value
+        self.touch(obj)
         self.mark(obj, value.taint)
         if obj.kind == "inst":
             for child in value.objs:
@@ -179,6 +201,7 @@ class Machine:
             obj.content = new
             self.mark(obj, new)
             self.growth += 1
+            self.touch(obj)
 
     # ---- content ----------------------------------------------------------------------------------
 
@@ -250,6 +273,7 @@ class Machine:
 
     def add_state(self, obj: Obj, upd: Carrieds) -> None:
         """Updates reach an object; its owners are changed with it."""
+        self.effects += 1
         seen: set[Obj] = set()
         todo = [obj]
         while todo:
@@ -311,6 +335,7 @@ class Machine:
         val = frozenset(r for r in regions if r.split == "val")
         if not val:
             return None
+        self.effects += 1
         line = getattr(node, "lineno", 0)
         key = (kind, id(node), self.frame.ctx)
         found = self.updates.get(key)
@@ -329,6 +354,7 @@ class Machine:
         regions = frozenset(r for r in target.toks if r.split == "val")
         if not regions:
             return taint(toks=target.toks, flags=DIFF, deps=logits.deps, counts=logits.counts)
+        self.effects += 1
         key = (id(node), self.frame.ctx)
         found = self.scores.get(key)
         if found is None:
@@ -346,6 +372,7 @@ class Machine:
         """Whether each update that reaches this read is of other tokens than the ones read."""
         if not upd:
             return frozenset()
+        self.effects += 1
         deps = set()
         reads = [r for r in regions if r.split == "val"]
         for number, carried in upd:
@@ -358,6 +385,7 @@ class Machine:
 
     def count_read(self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int) -> CountRead:
         """A table is looked up with a key that folds several token ids into one."""
+        self.effects += 1
         ident = (id(node), self.frame.ctx)
         found = self.reads.get(ident)
         if found is None:
@@ -367,12 +395,14 @@ class Machine:
             self.read_list.append(found)
         else:
             found.key |= key.toks
+        found.key_sites = tuple(sorted({r.site // 1000 for r in found.key if r.site}))
         return found
 
     def report(self, node: ast.AST, t: Taint, bits: bool, line: int, text: str) -> None:
         """A loss over validation tokens is printed or written."""
         if not t.nll:
             return
+        self.effects += 1
         key = (line, id(node), self.frame.ctx)
         place = self.place(line)
         found = self.reports.get(key)

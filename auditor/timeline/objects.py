@@ -73,6 +73,7 @@ class Objects(Expressions):
         if name in METADATA:
             return UNKNOWN
         if name == "grad":
+            self.effects += 1
             return self.gradient(self.pending, GRAD)
         return base
 
@@ -140,6 +141,7 @@ class Objects(Expressions):
             if value is not None:
                 return value
             if name == "grad":
+                self.effects += 1
                 return self.gradient(self.pending, GRAD)
             if name in METADATA:
                 return UNKNOWN
@@ -220,6 +222,8 @@ class Objects(Expressions):
                 owner = owner.parent
             owner = owner or frame.globals
             before = owner.vars.get(name)
+            self.effects += 1
+            self.version += 1
             owner.vars[name] = value if before is None or not self.weak else join(before, value)
             return
         frame.vars[name] = value
@@ -266,6 +270,7 @@ class Objects(Expressions):
                     self.add_content(obj, self.content(value))
                     t = self.content(value)
                     self.states[obj] = t.upd
+                    self.effects += 1
                 elif name not in ("grad", "requires_grad"):
                     obj.fields[name] = value
 

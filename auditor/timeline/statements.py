@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from auditor.timeline.calls import Calls
-from auditor.timeline.events import Loop, Skipped
+from auditor.timeline.events import ConfigRead, Loop, Skipped
 from auditor.timeline.machine import LoopContext, Snapshot
 from auditor.timeline.values import (
     NOCONST,
@@ -190,6 +190,10 @@ class Statements(Calls):
     def do_if(self, node: ast.If) -> None:
         test = self.ev(node.test)
         known = self.truth(test)
+        forced = self.forced.get(node.lineno)
+        if forced is not None and known is not None and not self.frame.file:
+            known = forced
+            self.note_forced(node)
         if known is None and isinstance(node.test, ast.Name | ast.Attribute) and test.objs and self.is_none(test) is False and all(o.kind in ("inst", "func", "class") for o in test.objs):
             known = True
         if known is not None:
@@ -216,8 +220,23 @@ class Statements(Calls):
 
     def note_skipped(self, node: ast.If, body: list[ast.stmt]) -> None:
         self.timeline.skipped.append(
-            Skipped(body[0].lineno, body[-1].end_lineno or body[-1].lineno, ast.unparse(node.test)[:120], self.frame.name)
+            Skipped(
+                body[0].lineno,
+                body[-1].end_lineno or body[-1].lineno,
+                ast.unparse(node.test)[:120],
+                self.frame.name,
+                node.lineno,
+                body is node.body,
+            )
         )
+
+    def note_forced(self, node: ast.If) -> None:
+        """The logs show that this branch ran: the setting that it tests was on."""
+        for part in ast.walk(node.test):
+            name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
+            read = self.timeline.config.get(name.upper())
+            if read is not None and read.value.strip().lower() in ("0", "false", "", "no", "off"):
+                self.timeline.config[name.upper()] = ConfigRead(name.upper(), "1", self.evidence_source, read.line)
 
     def guards_first_iteration(self, test: ast.expr) -> int:
         """Loops of whose first iteration the test holds only: `epoch == 0`."""

@@ -173,7 +173,7 @@ class Obj:
     `kind` is one of: inst, func, class, lib, libmod, tensor, list, dict, partial, bound, opt, path, super.
     """
 
-    __slots__ = ("kind", "name", "fields", "elem", "node", "frame", "extra", "owners", "number", "content")
+    __slots__ = ("kind", "name", "fields", "elem", "node", "frame", "extra", "owners", "number", "content", "born")
 
     def __init__(self, kind: str, name: str, number: int, node: Any = None, frame: Any = None, extra: Any = None) -> None:
         self.kind = kind
@@ -186,6 +186,7 @@ class Obj:
         self.elem: Val | None = None
         self.content: Taint = NONE
         self.owners: tuple[Obj, ...] = ()
+        self.born = 0
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}#{self.number}>"

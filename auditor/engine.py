@@ -1,0 +1,224 @@
+"""Rules x submission -> report. The engine is handed the rules and never imports them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from auditor.facts import Facts
+from auditor.program.config import settings
+from auditor.program.source import UnreadableSource, parse, read_source
+from auditor.submission.model import Submission
+from auditor.submission.unpack import Unpacked, unpack
+from auditor.timeline.evidence import executed
+from auditor.verdict import ConfigValue, Finding, Report, ScriptInfo
+
+T = TypeVar("T")
+STACK_BYTES = 512 << 20
+RECURSION = 60_000
+
+
+class Rule(Protocol):
+    """What the engine needs of a rule; `rules.base.Rule` has the rest."""
+
+    id: str
+    kind: str
+
+    def check(self, facts: Any) -> Any:
+        """Findings under these facts."""
+        ...
+
+
+def audit(submission: Submission, rules: Sequence[Rule], *, env: Mapping[str, str] | None = None) -> Report:
+    """Audit one submission: unpack, configure, interpret, ask every rule, decide.
+
+    Never raises on hostile input: what cannot be read is `hold` or `error` with its reason.
+    """
+    return deep(lambda: _audit(submission, rules, env or {}))
+
+
+def deep(work: Callable[[], T]) -> T:
+    """Run `work` on a thread with a deep stack, for sources that nest deeply."""
+    if threading.current_thread().name == "pgolf-deep":
+        return work()
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            result.append(work())
+        except BaseException as error:  # handed to the caller's thread
+            failure.append(error)
+
+    before, limit = threading.stack_size(STACK_BYTES), sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION)
+    try:
+        thread = threading.Thread(target=target, name="pgolf-deep")
+        thread.start()
+        thread.join()
+    finally:
+        threading.stack_size(before)
+        sys.setrecursionlimit(limit)
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]) -> Report:
+    timings: dict[str, float] = {}
+    if submission.script is None:
+        info = ScriptInfo(submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders)
+        return Report(submission.target, info, submission.claims, "clean", "not-a-submission", (), timings)
+    facts, unpacked = gather(submission, env, timings)
+    start = time.perf_counter()
+    findings: list[Finding] = []
+    for rule in rules:
+        findings.extend(rule.check(facts))
+    timings["rules"] = _since(start)
+    findings.sort(key=lambda f: (_RANK[f.level], f.file, f.line, f.rule))
+    verdict, cls = decide(findings, rules)
+    info = describe(submission, facts, unpacked)
+    lines = facts.lines
+    return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines)  # type: ignore[arg-type]
+
+
+_RANK = {"flag": 0, "hold": 1, "warning": 2, "note": 3}
+
+
+def decide(findings: Sequence[Finding], rules: Sequence[Rule]) -> tuple[str, str]:
+    """Verdict and class: the first flagged rule in catalogue order, else a hold, else the positive class."""
+    order = {rule.id: index for index, rule in enumerate(rules)}
+    for level in ("flag", "hold"):
+        hit = sorted((f for f in findings if f.level == level), key=lambda f: order.get(f.rule, len(order)))
+        if hit:
+            return level, hit[0].rule
+    kinds = {rule.id: rule.kind for rule in rules}
+    for f in findings:
+        if kinds.get(f.rule) == "positive" and f.activation != "off":
+            return "clean", f.rule
+    return "hold", "undecided"
+
+
+def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, float]) -> tuple[Facts, Unpacked | None]:
+    """Read, unpack, parse and configure; what fails is remembered in the facts."""
+    start = time.perf_counter()
+    name = submission.script or ""
+    problem = broken = None
+    unpacked: Unpacked | None = None
+    text, tree, packing = "", None, ()
+    modules: dict[str, ast.Module] = {}
+    try:
+        unpacked = unpack(submission.code, siblings=_siblings(submission), name=name)
+        text, packing, problem = unpacked.text, unpacked.packing, unpacked.problem
+        timings["unpack"] = _since(start)
+        start = time.perf_counter()
+        tree = parse(text)
+        for module, code in {**_decoded(submission.modules), **unpacked.modules}.items():
+            try:
+                modules[module] = parse(code)
+            except UnreadableSource:
+                continue
+    except UnreadableSource as error:
+        if error.kind == "broken":
+            broken = str(error)
+        else:
+            problem = str(error)
+    timings["parse"] = _since(start)
+    start = time.perf_counter()
+    file = name + ("!unpacked" if packing else "")
+    config = settings(submission, text, env)
+    facts = Facts(submission, file, text, tree, config, modules, packing, problem, broken)
+    if tree is not None and submission.logs:
+        facts = with_log_evidence(facts)
+    _ = facts.run
+    timings["timeline"] = _since(start)
+    return facts, unpacked
+
+
+def with_log_evidence(facts: Facts) -> Facts:
+    """Switch on what the logs prove to have run: a message that only the skipped code prints."""
+    assert facts.tree is not None
+    lines = [line for log in facts.submission.logs[:1] for line in log.text.splitlines()[:20_000]]
+    source = f"log:{facts.submission.logs[0].path.rpartition('/')[2]}"
+    for _ in range(2):
+        ran = executed(facts.tree, facts.run.skipped, lines)
+        if not ran:
+            return facts
+        forced = dict(facts.forced)
+        for block in ran:
+            forced[block.branch_line] = block.branch
+        facts = replace(facts, forced=forced, evidence_source=source)
+    return facts
+
+
+def _siblings(submission: Submission) -> Mapping[str, bytes]:
+    out: dict[str, bytes] = {}
+    folder = submission.folder or ""
+    for name, size in submission.data_files.items():
+        if size <= 4 << 20 and not name.endswith((".py", ".md", ".json", ".log", ".txt", ".bin", ".pt", ".ptz")):
+            path = f"{folder}/{name}" if folder else name
+            out[name] = submission.tree.read(path)
+    for module, code in submission.modules.items():
+        out[f"{module}.py"] = code
+    return out
+
+
+def _decoded(modules: Mapping[str, bytes]) -> dict[str, str]:
+    out = {}
+    for name, code in modules.items():
+        try:
+            out[name] = read_source(code)
+        except UnreadableSource:
+            continue
+    return out
+
+
+def describe(submission: Submission, facts: Facts, unpacked: Unpacked | None) -> ScriptInfo:
+    """Which script was audited, why, and under which configuration."""
+    timeline = facts.run
+    config = {name: ConfigValue(read.value, read.source) for name, read in sorted(timeline.config.items())}
+    return ScriptInfo(
+        track=submission.track,
+        folder=submission.folder,
+        script=submission.script,
+        chosen_because=submission.chosen_because,
+        script_sha256=hashlib.sha256(submission.code).hexdigest(),
+        code_bytes=len(submission.code),
+        packing=facts.packing,
+        other_folders=submission.other_folders,
+        model={"dim": None, "layers": None, "vocab": None, **timeline.model},
+        config=config,
+    )
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1e3, 3)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a printed timeline."""
+
+    depth: int
+    kind: str
+    line: int
+    function: str
+    text: str
+    detail: str
+
+
+def timeline_rows(submission: Submission, env: Mapping[str, str] | None = None) -> list[Row]:
+    """The evaluation timeline, for the reader: what happens to validation tokens, in order."""
+    from auditor.timeline.rows import rows
+
+    facts, _ = deep(lambda: gather(submission, env or {}, {}))
+    return [Row(*row) for row in rows(facts.run, facts.line)]
+
+
+__all__ = ["Row", "Rule", "audit", "timeline_rows"]

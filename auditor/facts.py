@@ -1,0 +1,135 @@
+"""What a rule may ask of a submission: its text, its configuration, and its timeline in three lights."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from auditor.program.config import Settings
+from auditor.submission.model import Submission
+from auditor.timeline.events import Place, Timeline
+from auditor.timeline.interpreter import Interpreter
+from auditor.verdict import Evidence, Finding, Step
+
+
+@dataclass
+class Facts:
+    """All that a rule may ask: the script, its timeline as it was run, by default, and with everything switched on."""
+
+    submission: Submission
+    file: str
+    text: str
+    tree: ast.Module | None
+    settings: Settings
+    modules: Mapping[str, ast.Module] = field(default_factory=dict)
+    packing: tuple[str, ...] = ()
+    problem: str | None = None
+    """Why the code could not be read in full."""
+    broken: str | None = None
+    """Why the code is no Python."""
+    forced: Mapping[int, bool] = field(default_factory=dict)
+    evidence_source: str = ""
+
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """Source lines of the analysed text."""
+        return tuple(self.text.split("\n"))
+
+    @cached_property
+    def run(self) -> Timeline:
+        """The timeline of the reported run."""
+        return self.timeline(self.settings)
+
+    @cached_property
+    def default(self) -> Timeline:
+        """The timeline under the script's own defaults, launched on 8 GPUs."""
+        if not self.settings and not self.forced:
+            return self.run
+        return self.timeline({}, forced={})
+
+    @cached_property
+    def latent(self) -> Timeline:
+        """The timeline with every switch unknown: what the run leaves out is there too."""
+        return self.timeline(self.settings, explore=True)
+
+    def timeline(self, env: Settings, *, explore: bool = False, forced: Mapping[int, bool] | None = None) -> Timeline:
+        """Interpret the script under a configuration."""
+        if self.tree is None:
+            return Timeline()
+        machine = Interpreter(env, self.submission.command.argv, self.modules, explore)
+        machine.forced = dict(self.forced if forced is None else forced)
+        machine.evidence_source = self.evidence_source
+        return machine.analyse(self.tree)
+
+    def line(self, number: int) -> str:
+        """One source line, stripped."""
+        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+
+    def step(self, place: Place, note: str) -> Step:
+        """A line of a path."""
+        return Step(place.line, self.line(place.line) if not place.file else "", note, place.function, place.file or None)
+
+    def step_at(self, line: int, near: Place, note: str) -> Step:
+        """A line of a path in the function of `near`."""
+        return Step(line, self.line(line) if not near.file else "", note, near.function, near.file or None)
+
+    def finding(self, rule: Any, place: Place, message: str, path: Sequence[Step], **more: Any) -> Finding:
+        """A finding of `rule` at `place`, with the metadata of the rule."""
+        file = f"{self.submission.folder}/{place.file}.py" if place.file else self.file
+        return Finding(
+            rule=rule.id,
+            level=more.pop("level", rule.level),
+            message=message,
+            file=file,
+            line=place.line,
+            end_line=more.pop("end_line", place.line),
+            function=place.function,
+            function_line=place.function_line,
+            conditions=rule.conditions,
+            rulings=rule.rulings,
+            evidence=(Evidence("static", tuple(path), tuple(more.pop("assumptions", ()))),),
+            anchor=more.pop("anchor", None) or "\0".join(s.text for s in path) or self.line(place.line),
+            **more,
+        )
+
+    def graded(self, query: Callable[[Timeline], Sequence[Finding]]) -> list[Finding]:
+        """Findings of the run, marked as on by default or in the run only; what the run leaves out becomes a note."""
+        found = list(query(self.run))
+        by_default = {(f.line, f.function) for f in query(self.default)} if found else set()
+        out = [replace(f, activation="default" if (f.line, f.function) in by_default else "run") for f in found]
+        here = {(f.line, f.function) for f in found}
+        if self.run.skipped and self.may_hide:
+            for f in query(self.latent):
+                if (f.line, f.function) not in here:
+                    here.add((f.line, f.function))
+                    out.append(replace(f, level="note", activation="off", message=f"{f.message} The reported run does not reach this code."))
+        return out
+
+    @cached_property
+    def may_hide(self) -> bool:
+        """Whether code that the run leaves out could update state at all."""
+        if self.tree is None:
+            return False
+        return _updates_in(self.tree, self.run)
+
+
+def _updates_in(tree: ast.Module, run: Timeline) -> bool:
+    spans = [(s.line, s.end_line) for s in run.skipped]
+    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    seen: set[str] = set()
+    todo: list[tuple[int, int]] = list(spans)
+    while todo:
+        low, high = todo.pop()
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not low <= node.lineno <= high:
+                continue
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("backward", "grad", "at", "scatter_add_", "bincount"):
+                return True
+            if isinstance(node.func, ast.Name) and node.func.id in functions and node.func.id not in seen:
+                seen.add(node.func.id)
+                target = functions[node.func.id]
+                todo.append((target.lineno, target.end_lineno or target.lineno))
+    return False

@@ -1,0 +1,32 @@
+"""The rule book: one folder a family, one module a rule, in order of seriousness."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rules.base import Rule
+from rules.neural.pure_neural import PureNeural
+from rules.ngram.context_only_ngram import ContextOnlyNgram
+from rules.ngram.ngram_target_in_key import NgramTargetInKey
+from rules.ngram.unnormalized_mixture import UnnormalizedMixture
+from rules.readability.broken_script import BrokenScript
+from rules.readability.opaque_code import OpaqueCode
+from rules.ttt.score_first_ttt import ScoreFirstTTT
+from rules.ttt.two_pass_rescoring import TwoPassRescoring
+from rules.ttt.val_token_ttt import ValTokenTTT
+
+
+@cache
+def catalogue() -> tuple[Rule, ...]:
+    """Every rule; the first that flags gives the verdict its class, the first positive one gives a clean verdict its."""
+    return (
+        ValTokenTTT(),
+        NgramTargetInKey(),
+        TwoPassRescoring(),
+        UnnormalizedMixture(),
+        BrokenScript(),
+        OpaqueCode(),
+        ScoreFirstTTT(),
+        ContextOnlyNgram(),
+        PureNeural(),
+    )

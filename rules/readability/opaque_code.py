@@ -1,0 +1,69 @@
+"""The evaluation path could not be read in full, so no verdict is given.
+
+What it does
+------------
+Holds a submission whose code does not unpack, runs computed text, spends the analysis budget, or in which no reported
+validation loss was found. The message says what to look at.
+
+Why it matters
+--------------
+Clean means that the whole evaluation path was read and nothing was found. Silence is not evidence.
+
+Limits
+------
+A packed script that unpacks is read like any other and is not reported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from auditor.facts import Facts
+from auditor.timeline.events import Place
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.miniature import script
+
+_HIDDEN = '''
+import base64, os
+exec(base64.b64decode(os.environ["PAYLOAD"]))
+'''
+_PLAIN = script('''
+    def evaluate(s, model, val):
+        return plain_eval(s, model, val)
+''')
+
+
+class OpaqueCode:
+    """Code that could not be followed."""
+
+    id: ClassVar[str] = "opaque-code"
+    kind: ClassVar[Kind] = "readability"
+    level: ClassVar[Level] = "hold"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example("The program is not in the file", _HIDDEN, True),
+        Example("A plain evaluation", _PLAIN, False),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """One hold, with the first reason."""
+        if facts.broken is not None:
+            return
+        if facts.problem is not None:
+            yield self._hold(facts, 1, facts.problem)
+        elif facts.run.opaque:
+            line, reason = facts.run.opaque[0]
+            yield self._hold(facts, line or 1, reason)
+        elif facts.run.headline is None:
+            yield self._hold(
+                facts,
+                1,
+                "no reported loss over validation tokens was found in the run; look at how the score is computed and printed",
+            )
+
+    def _hold(self, facts: Facts, line: int, reason: str) -> Finding:
+        place = Place(line, "<module>", 1)
+        return facts.finding(self, place, f"Undecided: {reason}.", [], activation="unknown", anchor=reason)

@@ -1,0 +1,61 @@
+"""What the rules of this family ask of a timeline: which updates reach the headline, and in which order."""
+
+from __future__ import annotations
+
+from auditor.facts import Facts
+from auditor.timeline.events import ReportEvent, Score, Timeline, Update
+from auditor.verdict import Step
+
+
+def reaching(timeline: Timeline, *, legal: bool, kind: str = "gradient") -> list[Update]:
+    """Updates that the headline depends on, in order (`legal`) or out of order, by their number."""
+    headline = timeline.headline
+    if headline is None:
+        return []
+    bad = {d.update for d in headline.deps if not d.legal}
+    good = {d.update for d in headline.deps if d.legal} - bad
+    wanted = good if legal else bad
+    return [u for u in timeline.updates if u.number in wanted and u.kind == kind]
+
+
+def scored_before(timeline: Timeline, update: Update) -> Score | None:
+    """A score of the same chunk, counted in some reported loss other than the headline, before the update."""
+    headline = timeline.headline
+    counted = {n for r in timeline.reports if r.bits and r is not headline for n in r.scores}
+    own = headline.scores if headline is not None else frozenset()
+    moving = 0
+    for region in update.regions:
+        moving |= region.loops
+    for score in timeline.scores:
+        if score.number not in counted or score.number in own or score.number in update.atoms:
+            continue
+        if score.order < update.order and score.stack & update.stack & moving:
+            return score
+    return None
+
+
+def repeats(update: Update) -> bool:
+    """Whether the update goes over the same tokens again: a loop around it that the tokens do not move with."""
+    moving = 0
+    for region in update.regions:
+        moving |= region.loops
+    return any(not loop.bit & moving for loop in update.loops)
+
+
+def scores_of(timeline: Timeline, headline: ReportEvent) -> list[Score]:
+    """The scores that the headline is made of."""
+    return [s for s in timeline.scores if s.number in headline.scores]
+
+
+def path_of(facts: Facts, timeline: Timeline, update: Update) -> list[Step]:
+    """The lines to follow: loops, gradient, step, then the score that the headline counts."""
+    steps = [facts.step_at(loop.line, update.place, f"loop over {loop.text}" if loop.text else "loop") for loop in update.loops]
+    steps.append(facts.step(update.place, "source: a gradient of a loss on validation tokens"))
+    for place in update.applied[:2]:
+        steps.append(facts.step(place, f"the update reaches {', '.join(update.states[:3])}"))
+    headline = timeline.headline
+    if headline is not None:
+        for score in scores_of(timeline, headline)[-1:]:
+            steps.append(facts.step(score.place, "sink: the same tokens are scored with the updated state"))
+        steps.append(facts.step(headline.place, "the score is reported"))
+    return steps
