@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 class Hyperparameters:
     root = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp1024")
-    train_pattern = root + "/fineweb_train_*.bin"
-    val_pattern = root + "/fineweb_val_*.bin"
+    train_pattern = os.path.join(root, "fineweb_train_*.bin")
+    val_pattern = os.path.join(root, "fineweb_val_*.bin")
     tokenizer = os.environ.get("TOKENIZER_PATH", "./data/tokenizers/fineweb_1024_bpe.model")
     seed = int(os.environ.get("SEED", 1337))
     iterations = int(os.environ.get("ITERATIONS", 3000))

@@ -175,7 +175,8 @@ def score_then_learn(hp: Hyperparameters, model: LanguageModel, stream: Tensor, 
     print(f"ttt:start chunks={chunk_count} lr={hp.ttt_lr} epochs={hp.ttt_epochs} unfreeze_blocks={hp.ttt_unfreeze}")
     nats = torch.zeros((), dtype=torch.float64, device=device)
     tokens, text_bytes = torch.zeros_like(nats), torch.zeros_like(nats)
-    for index, starts in enumerate(schedule):
+    for index in range(chunk_count):
+        starts = schedule[index]
         model.eval()
         with torch.no_grad():
             for b in range(0, len(starts), hp.eval_rows):
