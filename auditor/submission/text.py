@@ -15,12 +15,18 @@ from auditor.verdict import PgolfError
 LIMIT = 8 * 1024 * 1024
 """Largest source that is read, in bytes; the largest in the corpus is 1.6 MB."""
 
+TOKEN_LIMIT = 500_000
+"""Largest program, in words and signs; a syntax tree takes about 1 KB for each. The corpus has up to 200,000."""
+_UNCOUNTED = 256 * 1024
+"""Texts up to this length are not counted."""
+
 _BOMS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+_TOKEN = re.compile(r"\w+|[^\w\s]")
 _TEXT_ENCODINGS = re.compile(r"utf-8(-sig)?|ascii|iso-8859-\d+|iso8859-\d+|latin-1|cp\d+|windows-\d+|koi8-[ru]")
 
 
@@ -61,6 +67,14 @@ def read_source(data: bytes) -> str:
         raise UnreadableSource(f"the source is not valid {encoding}: bad byte in line {line}", line=line) from None
     text = text.removeprefix("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def check_size(text: str) -> None:
+    """Refuse a text whose syntax tree would not fit into memory; raises `UnreadableSource`."""
+    if len(text) > LIMIT:
+        raise UnreadableSource(f"the source has {len(text):,} characters; at most {LIMIT:,} are read", "deep")
+    if len(text) > _UNCOUNTED and sum(1 for _ in _TOKEN.finditer(text)) > TOKEN_LIMIT:
+        raise UnreadableSource(f"the program has more than {TOKEN_LIMIT:,} words and signs", "deep")
 
 
 def _encoding(data: bytes) -> str:

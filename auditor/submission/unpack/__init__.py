@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from auditor.submission.text import LIMIT, UnreadableSource, read_source
+from auditor.submission.text import LIMIT, UnreadableSource, check_size, read_source
 from auditor.submission.unpack.decoders import CannotDecode, Meter
 from auditor.submission.unpack.loader import Loader
 from auditor.submission.unpack.splice import own_statements, splice
@@ -97,20 +97,20 @@ def _at_module_level(text: str, at: int) -> bool:
 
 def _unpack(text: str, state: State, packing: tuple[str, ...]) -> Unpacked:
     try:
+        check_size(text)
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (UnreadableSource, SyntaxError, ValueError, RecursionError, MemoryError):
         # Broken, or in a newer grammar: parsing the program proper will say so. Only a packed text must be reported.
         hidden = _COLUMN_0_EXEC.search(text)
         problem = "it executes text, and the code that does so could not be parsed" if hidden else None
         return Unpacked(text, packing, problem=problem)
-    loader = Loader(tree, state)
     try:
-        loader.follow()
+        Loader(tree, state).follow()
+        return _choose(text, tree, state, packing)
     except CannotDecode as error:
         return Unpacked(text, packing, problem=f"line {state.line}: {error}")
     except RecursionError:
         return Unpacked(text, packing, problem=f"line {state.line}: its unpacking code is nested too deeply")
-    return _choose(text, tree, state, packing)
 
 
 def _choose(text: str, tree: ast.Module, state: State, packing: tuple[str, ...]) -> Unpacked:
