@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from auditor import demo
-from auditor.cli import app
+from auditor.cli import app, audit_one
 from auditor.demo import MINIATURES, Miniature
+from tests.renaming import renamed
 
 each_miniature = pytest.mark.parametrize("miniature", MINIATURES, ids=lambda miniature: miniature.name)
 
@@ -99,3 +101,94 @@ def test_the_readme_says_that_the_numbers_are_made_up(miniature: Miniature) -> N
 def test_no_verdict_is_spelled_in_the_code(miniature: Miniature) -> None:
     names = {node.id for node in ast.walk(ast.parse(text(miniature, "train_gpt.py"))) if isinstance(node, ast.Name)}
     assert not {"legal", "illegal", "clean", "flag", miniature.cls} & {name.lower() for name in names}
+
+
+# The verdict comes from what a script does: other names and other spellings of the same program change nothing.
+
+
+def audited(miniature: Miniature, code: str, folder: Path) -> tuple[str, str]:
+    """Verdict and class of a miniature with another script in it."""
+    variant = folder / "variant"
+    shutil.copytree(miniature.folder, variant)
+    (variant / "train_gpt.py").write_text(code, encoding="utf-8")
+    report = audit_one(str(variant), mirror=None, repo="owner/name", env={})
+    return report.verdict, report.cls
+
+
+@each_miniature
+def test_names_decide_nothing(miniature: Miniature, tmp_path: Path) -> None:
+    code = renamed(text(miniature, "train_gpt.py"))
+    assert "zz1" in code
+    assert audited(miniature, code, tmp_path) == (miniature.verdict, miniature.cls)
+
+
+SPELLINGS = {
+    "path by concatenation": ("adapt_first", 'os.path.join(root, "fineweb_val_*.bin")', 'root + "/fineweb_val_*.bin"'),
+    "path by f-string": ("adapt_first", 'os.path.join(root, "fineweb_val_*.bin")', 'f"{root}/fineweb_val_*.bin"'),
+    "sum kept as a tensor": ("adapt_first", ".double().sum().item()", ".double().sum()"),
+    "no_grad": ("chunked_sgd", "torch.inference_mode()", "torch.no_grad()"),
+    "loss over flattened rows": (
+        "last_blocks_adamw",
+        'F.cross_entropy(logits.transpose(1, 2), y_batch, reduction="none")',
+        'F.cross_entropy(logits.flatten(0, 1), y_batch.flatten(), reduction="none").view_as(y_batch)',
+    ),
+    "chunks by enumerate": (
+        "last_blocks_adamw",
+        "    for index in range(chunk_count):\n        starts = schedule[index]\n",
+        "    for index, starts in enumerate(schedule):\n",
+    ),
+    "key by addition": (
+        "ngram_cache",
+        "ctx_hash ^ (target * mults[order - 1])",
+        "ctx_hash + target * mults[order - 1]",
+    ),
+}
+
+
+NOT_READ_YET = {
+    "path by concatenation": "a data path put together with + is not recognised: the audit holds",
+    "path by f-string": "a data path in an f-string in a class body is not recognised: the audit holds",
+    "chunks by enumerate": "the index that enumerate gives is not tied to the windows beside it: the audit flags",
+}
+"""Known gaps; each entry fails the suite as soon as it is closed, and then goes."""
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [pytest.param(s, marks=pytest.mark.xfail(reason=NOT_READ_YET[s])) if s in NOT_READ_YET else s for s in SPELLINGS],
+)
+def test_spelling_decides_nothing(spelling: str, tmp_path: Path) -> None:
+    name, usual, other = SPELLINGS[spelling]
+    miniature = next(m for m in MINIATURES if m.name == name)
+    code = text(miniature, "train_gpt.py")
+    assert usual in code
+    assert audited(miniature, code.replace(usual, other), tmp_path) == (miniature.verdict, miniature.cls)
+
+
+# The smallest change that crosses the line changes the verdict.
+
+CROSSINGS = {
+    "the chunk is trained on before it is scored": (
+        "chunked_sgd",
+        "        model.eval()\n        with torch.inference_mode():\n            for start in windows[ci]",
+        "        early = val_tokens[ci * chunk_size : ci * chunk_size + seq_len + 1].to(device, torch.int64)[None]\n"
+        "        model(early[:, :-1], early[:, 1:]).backward()\n        optimizer.step()\n"
+        "        model.eval()\n        with torch.inference_mode():\n            for start in windows[ci]",
+        ("flag", "val-token-ttt"),
+    ),
+    "the adaptation is on training tokens": (
+        "adapt_first",
+        "adapt(p, final, held_out, device)",
+        "adapt(p, final, all_tokens(p.train_pattern), device)",
+        ("clean", "pure-neural"),
+    ),
+}
+
+
+@pytest.mark.parametrize("crossing", CROSSINGS)
+def test_the_smallest_change_that_matters_matters(crossing: str, tmp_path: Path) -> None:
+    name, before, after, expected = CROSSINGS[crossing]
+    miniature = next(m for m in MINIATURES if m.name == name)
+    code = text(miniature, "train_gpt.py")
+    assert before in code
+    assert audited(miniature, code.replace(before, after), tmp_path) == expected
