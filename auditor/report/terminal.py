@@ -86,5 +86,5 @@ class Page:
 
 
 def _disarm(line: str) -> str:
-    """Break what a GitHub runner would take for a workflow command: `::x` at the start, `##[x]` anywhere."""
-    return re.sub(r"^(\s*):(?=:)", r"\1: ", line).replace("##[", "## [")
+    """Break what a GitHub runner would obey, at equal width: `::x` at the start of a line, `##[x]` anywhere."""
+    return re.sub(r"^(\s*)::", r"\1.:", line).replace("##[", "##(")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.verdict import LEVELS, Activation, ConfigValue, Finding, Report
 
@@ -49,10 +49,16 @@ def fingerprints(report: Report) -> tuple[str, ...]:
     seen: Counter[str] = Counter()
     place = sorted(enumerate(report.findings), key=lambda item: (item[1].file, item[1].line, item[1].end_line or 0))
     for index, finding in place:
-        seen[finding.fingerprint] += 1
-        count = seen[finding.fingerprint]
-        names[index] = finding.fingerprint if count == 1 else f"{finding.fingerprint}-{count}"
+        name = _encodable(finding).fingerprint
+        seen[name] += 1
+        names[index] = name if seen[name] == 1 else f"{name}-{seen[name]}"
     return tuple(names)
+
+
+def _encodable(finding: Finding) -> Finding:
+    """The finding with lone surrogates, which cannot be hashed, replaced."""
+    message, anchor = (text.encode("utf-8", "replace").decode("utf-8") for text in (finding.message, finding.anchor))
+    return replace(finding, message=message, anchor=anchor)
 
 
 def quote(report: Report, finding: Finding, context: int = 2, limit: int = 12) -> Quote | None:
