@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from itertools import accumulate
 
 from auditor.submission.model import Log
 
@@ -20,7 +21,9 @@ _MIN_ECHO = 12
 """Fewer lines than this that look like the script are not taken for an echo."""
 
 _SUFFIX = re.compile(r"\.(?:log|txt|out|stdout|stderr)$", re.IGNORECASE)
-_NOT_A_LOG = re.compile(r"(?:^|/)(?:requirements|constraints|license|notice|readme|todo|notes?|packages|pip)[^/]*$", re.IGNORECASE)
+_NOT_A_LOG = re.compile(
+    r"(?:^|/)(?:requirements|constraints|license|notice|readme|todo|notes?|packages|pip)[^/]*$", re.IGNORECASE
+)
 _METRICS = re.compile(r"val_bpb|val_loss|train_loss|step[:\s]\s*\d+/\d+|\bbpb[:=]", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -74,23 +77,24 @@ def echo_lines(code: str) -> frozenset[str]:
 def without_echo(text: str, script_lines: Collection[str]) -> str:
     """The text without the blocks in which the program printed its own source, and without blob-long lines."""
     lines = text.split("\n")
+    definitions = [0, *accumulate(bool(_DEFINITION.match(line)) for line in lines)]
     kept: list[str] = []
     at = 0
-    while (start := _echo_start(lines, at, script_lines)) is not None:
+    while (start := _echo_start(lines, at, definitions, script_lines)) is not None:
         kept += lines[at:start]
         at = _echo_end(lines, start, script_lines)
     kept += lines[at:]
     return "\n".join(line for line in kept if len(line) <= _LONGEST_LINE)
 
 
-def _echo_start(lines: list[str], at: int, script_lines: Collection[str]) -> int | None:
-    """First line of the next echoed source."""
+def _echo_start(lines: list[str], at: int, definitions: list[int], script_lines: Collection[str]) -> int | None:
+    """First line of the next echoed source; `definitions` counts the definition lines above each line."""
     for i in range(at, len(lines)):
         line = lines[i]
         if not line.startswith(("import ", "from ")) or not _IMPORT.match(line):
             continue
-        window = lines[i : i + 400]
-        if sum(bool(_DEFINITION.match(near)) for near in window) >= _MIN_ECHO or _packed(window[:6]):
+        near = definitions[min(i + 400, len(lines))] - definitions[i]
+        if near >= _MIN_ECHO or _packed(lines[i : i + 6]):
             return _before_imports(lines, at, i, script_lines)
     return None
 
@@ -103,17 +107,17 @@ def _before_imports(lines: list[str], low: int, start: int, script_lines: Collec
     """Step back over the comment or docstring above the first import."""
     for i in range(start - 1, max(low, start - 200) - 1, -1):
         line = lines[i].strip()
+        if _SEPARATOR.match(line) or _RUN_LINE.match(line):
+            break
         if line.startswith(('"""', "'''", "#")) or line in script_lines:
             start = i
-        elif _SEPARATOR.match(line) or _RUN_LINE.match(line):
-            break
     return start
 
 
 def _echo_end(lines: list[str], start: int, script_lines: Collection[str]) -> int:
     """First line after an echo: a separator, else where the source's last line or its shape ends."""
     last = start
-    for i in range(start, len(lines)):
+    for i in range(start + 1, len(lines)):
         line = lines[i]
         if _SEPARATOR.match(line):
             return i
