@@ -16,12 +16,13 @@ from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse, read_source
 from auditor.submission.model import Submission
 from auditor.submission.unpack import Unpacked, unpack
-from auditor.timeline.evidence import executed
+from auditor.timeline.evidence import Messages, executed, not_executed
 from auditor.verdict import ConfigValue, Finding, Report, ScriptInfo
 
 T = TypeVar("T")
 STACK_BYTES = 512 << 20
 RECURSION = 60_000
+LOG_LINES = 20_000
 
 
 class Rule(Protocol):
@@ -142,17 +143,22 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
 
 
 def with_log_evidence(facts: Facts) -> Facts:
-    """Switch on what the logs prove to have run: a message that only the skipped code prints."""
+    """Correct the configuration by the log: switch on what it shows to have run, off what it must show and lacks."""
     assert facts.tree is not None
-    lines = [line for log in facts.submission.logs[:1] for line in log.text.splitlines()[:20_000]]
-    source = f"log:{facts.submission.logs[0].path.rpartition('/')[2]}"
+    log = facts.submission.logs[0]
+    lines = frozenset(line.strip() for line in log.text.splitlines()[:LOG_LINES])
+    messages = Messages(facts.tree, lines)
+    source = f"log:{log.path.rpartition('/')[2]}"
     for _ in range(2):
-        ran = executed(facts.tree, facts.run.skipped, lines)
-        if not ran:
-            return facts
+        run = facts.run
         forced = dict(facts.forced)
-        for block in ran:
+        for block in executed(messages, run.skipped):
             forced[block.branch_line] = block.branch
+        if run.headline is not None:
+            for block in not_executed(messages, run.taken, run.headline.place.line):
+                forced[block.branch_line] = not block.branch
+        if forced == facts.forced:
+            return facts
         facts = replace(facts, forced=forced, evidence_source=source)
     return facts
 

@@ -110,26 +110,32 @@ class Facts:
 
     @cached_property
     def may_hide(self) -> bool:
-        """Whether code that the run leaves out could update state at all."""
+        """Whether code that the run leaves out calls anything that could update state."""
         if self.tree is None:
             return False
-        return _updates_in(self.tree, self.run)
+        calls: list[tuple[int, str, bool]] = []
+        functions: dict[str, ast.FunctionDef] = {}
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Attribute):
+                    calls.append((node.lineno, node.func.attr, True))
+                elif isinstance(node.func, ast.Name):
+                    calls.append((node.lineno, node.func.id, False))
+            elif isinstance(node, ast.FunctionDef):
+                functions[node.name] = node
+        todo = [(s.line, s.end_line) for s in self.run.skipped]
+        seen: set[str] = set()
+        while todo:
+            low, high = todo.pop()
+            for line, name, is_method in calls:
+                if not low <= line <= high:
+                    continue
+                if is_method and name in _UPDATING:
+                    return True
+                if name in functions and name not in seen:
+                    seen.add(name)
+                    todo.append((functions[name].lineno, functions[name].end_lineno or functions[name].lineno))
+        return False
 
 
-def _updates_in(tree: ast.Module, run: Timeline) -> bool:
-    spans = [(s.line, s.end_line) for s in run.skipped]
-    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-    seen: set[str] = set()
-    todo: list[tuple[int, int]] = list(spans)
-    while todo:
-        low, high = todo.pop()
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not low <= node.lineno <= high:
-                continue
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("backward", "grad", "at", "scatter_add_", "bincount"):
-                return True
-            if isinstance(node.func, ast.Name) and node.func.id in functions and node.func.id not in seen:
-                seen.add(node.func.id)
-                target = functions[node.func.id]
-                todo.append((target.lineno, target.end_lineno or target.lineno))
-    return False
+_UPDATING = frozenset({"backward", "grad", "at", "scatter_add_", "index_add_", "bincount"})

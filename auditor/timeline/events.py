@@ -147,6 +147,8 @@ class Timeline:
     reports: list[ReportEvent] = field(default_factory=list)
     config: dict[str, ConfigRead] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
+    taken: list[Skipped] = field(default_factory=list)
+    """Branches that the configuration takes, each as the block that runs."""
     model: dict[str, int | None] = field(default_factory=dict)
     assumptions: list[str] = field(default_factory=list)
     opaque: list[tuple[int, str]] = field(default_factory=list)

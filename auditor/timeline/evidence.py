@@ -1,75 +1,126 @@
-"""What the logs say of the code that ran: a message printed only in one place proves that the place was reached."""
+"""What the logs say of the code that ran.
+
+A message that only one place prints proves that the place was reached; a message that a place must print, and that a
+complete log lacks, proves that it was not.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from auditor.timeline.events import Skipped
 
 MIN_PREFIX = 6
 
 
-def executed(tree: ast.Module, skipped: Sequence[Skipped], log_lines: Iterable[str]) -> list[Skipped]:
-    """Skipped blocks of which a message stands in the logs, that no other code prints."""
-    if not skipped:
-        return []
-    prefixes = _messages(tree)
-    lines = [line.strip() for line in log_lines]
-    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-    found = []
-    for block in skipped:
-        own = {text for text, line in prefixes if block.line <= line <= block.end_line}
-        for name in _called(tree, block):
-            target = functions.get(name)
-            if target is not None:
-                own |= {t for t, line in prefixes if target.lineno <= line <= (target.end_lineno or 0)}
-        elsewhere = {text for text, line in prefixes if text in own and not _inside(line, block, tree, functions)}
-        proof = own - elsewhere
-        if any(line.startswith(text) for text in proof for line in lines):
-            found.append(block)
-    return found
+@dataclass(frozen=True)
+class Message:
+    """The fixed text that a message begins with, where it is printed, and whether its function must print it."""
+
+    text: str
+    line: int
+    certain: bool
 
 
-def _inside(line: int, block: Skipped, tree: ast.Module, functions: dict[str, ast.FunctionDef]) -> bool:
-    if block.line <= line <= block.end_line:
-        return True
-    for name in _called(tree, block):
-        target = functions.get(name)
-        if target is not None and target.lineno <= line <= (target.end_lineno or 0):
-            return _calls_outside(tree, name, block) == 0
-    return False
+@dataclass
+class Messages:
+    """All messages of a script and who calls whom, collected in one walk."""
 
+    tree: ast.Module
+    log: frozenset[str] = field(default_factory=frozenset)
+    """Lines of the log, stripped."""
 
-def _calls_outside(tree: ast.Module, name: str, block: Skipped) -> int:
-    return sum(
-        1
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == name and not block.line <= n.lineno <= block.end_line
-    )
+    def __post_init__(self) -> None:
+        self.all: list[Message] = []
+        self.calls: list[tuple[str, int]] = []
+        self.functions: dict[str, ast.FunctionDef] = {}
+        self._visit(self.tree, True)
 
+    def _visit(self, node: ast.AST, certain: bool) -> None:
+        todo: list[tuple[ast.AST, bool]] = [(node, certain)]
+        while todo:
+            current, sure = todo.pop()
+            if isinstance(current, ast.FunctionDef):
+                self.functions.setdefault(current.name, current)
+                sure = True
+            elif isinstance(current, ast.Call):
+                self._call(current, sure)
+            inner = sure and not isinstance(current, ast.For | ast.While | ast.Try | ast.IfExp | ast.Lambda)
+            for child in ast.iter_child_nodes(current):
+                if isinstance(current, ast.If) and child is not current.test:
+                    todo.append((child, False))
+                else:
+                    todo.append((child, inner))
 
-def _called(tree: ast.Module, block: Skipped) -> list[str]:
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and block.line <= node.lineno <= block.end_line:
-            names.append(node.func.id)
-    return names
-
-
-def _messages(tree: ast.Module) -> list[tuple[str, int]]:
-    """The fixed text that each message of the script begins with, and its line."""
-    out = []
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call) or not node.args:
-            continue
+    def _call(self, node: ast.Call, certain: bool) -> None:
+        if isinstance(node.func, ast.Name):
+            self.calls.append((node.func.id, node.lineno))
+        if not node.args:
+            return
         first = node.args[0]
         text = ""
         if isinstance(first, ast.Constant) and isinstance(first.value, str):
             text = first.value
         elif isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
             text = str(first.values[0].value)
-        text = text.strip()
-        if len(text) >= MIN_PREFIX and not text.startswith(("--", "{", "_")):
-            out.append((text.splitlines()[0], node.lineno))
-    return out
+        lines = text.strip().splitlines()
+        if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
+            self.all.append(Message(lines[0], node.lineno, certain))
+
+    @cached_property
+    def logged(self) -> frozenset[str]:
+        """Texts of messages that stand in the log."""
+        return frozenset(m.text for m in self.all if any(line.startswith(m.text) for line in self.log))
+
+    def spans(self, block: Skipped) -> list[tuple[int, int]]:
+        """The block, and the functions that are called from it alone."""
+        out = [(block.line, block.end_line)]
+        for name in {name for name, line in self.calls if block.line <= line <= block.end_line}:
+            target = self.functions.get(name)
+            if target is not None and all(block.line <= line <= block.end_line for n, line in self.calls if n == name):
+                out.append((target.lineno, target.end_lineno or target.lineno))
+        return out
+
+    def own(self, block: Skipped) -> list[Message]:
+        """Messages that only this block prints."""
+        spans = self.spans(block)
+        inside = [m for m in self.all if any(low <= m.line <= high for low, high in spans)]
+        outside = {m.text for m in self.all if not any(low <= m.line <= high for low, high in spans)}
+        return [m for m in inside if m.text not in outside]
+
+
+def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
+    """Blocks that the configuration skips and the log shows."""
+    return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
+
+
+def not_executed(messages: Messages, taken: Sequence[Skipped], reported_line: int) -> list[Skipped]:
+    """Blocks that the configuration runs and the log lacks, although it goes on to the last report."""
+    last = max((m.line for m in messages.all if m.text in messages.logged), default=0)
+    if last < reported_line:
+        return []
+    missing = []
+    for block in taken:
+        must = [m for m in messages.own(block) if _unconditional(messages, m, block)]
+        if must and not any(m.text in messages.logged for m in messages.own(block)):
+            missing.append(block)
+    return missing
+
+
+def _unconditional(messages: Messages, message: Message, block: Skipped) -> bool:
+    """A message that is printed whenever the block runs: directly in it, or in a function that it calls."""
+    if block.line <= message.line <= block.end_line:
+        return message.line in _direct_lines(messages.tree, block)
+    return message.certain
+
+
+def _direct_lines(tree: ast.Module, block: Skipped) -> set[int]:
+    """Lines of the block that lie under no further branch or loop."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and node.lineno == block.branch_line:
+            body = node.body if block.branch else node.orelse
+            return {n.lineno for s in body if isinstance(s, ast.Expr) for n in ast.walk(s) if isinstance(n, ast.Call)}
+    return set()

@@ -253,9 +253,10 @@ class Expressions(Machine):
     def note_mix(self, a: Taint, b: Taint, node: ast.AST) -> None:
         """The scored token's probability meets a count that was read for that token."""
         for scored, counted in ((a, b), (b, a)):
-            if not scored.nll or not counted.counts or scored.flags & VOCAB:
+            if not scored.nll or counted.nll or not counted.counts or scored.flags & VOCAB:
                 continue
-            starts = {r.start for r in scored.toks if r.start is not None}
+            # what was blended before holds the positions of its keys too: they say nothing of the target
+            starts = {r.start for r in scored.toks if r.start is not None} if not scored.counts else set()
             reads = []
             for number in counted.counts:
                 read = self.read_list[number]

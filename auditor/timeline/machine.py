@@ -128,6 +128,7 @@ class Machine:
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int], Taint] = {}
         self.stack: list[Any] = []
+        self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
         self.oldest_write = NEVER
         self.guard = NEVER

@@ -193,13 +193,16 @@ class Statements(Calls):
         forced = self.forced.get(node.lineno)
         if forced is not None and known is not None and not self.frame.file:
             known = forced
-            self.note_forced(node)
+            if known is not bool(self.truth(test)):
+                self.note_forced(node, known)
         if known is None and isinstance(node.test, ast.Name | ast.Attribute) and test.objs and self.is_none(test) is False and all(o.kind in ("inst", "func", "class") for o in test.objs):
             known = True
         if known is not None:
             taken, left_out = (node.body, node.orelse) if known else (node.orelse, node.body)
             if left_out:
-                self.note_skipped(node, left_out)
+                self.note_block(self.timeline.skipped, node, left_out)
+            if taken and not self.weak:
+                self.note_block(self.timeline.taken, node, taken)
             self.run(taken)
             return
         first = self.guards_first_iteration(node.test)
@@ -218,8 +221,12 @@ class Statements(Calls):
         self.weak -= 1
         self.merge(ends)
 
-    def note_skipped(self, node: ast.If, body: list[ast.stmt]) -> None:
-        self.timeline.skipped.append(
+    def note_block(self, blocks: list[Skipped], node: ast.If, body: list[ast.stmt]) -> None:
+        key = (node.lineno, node.col_offset, body is node.body, blocks is self.timeline.taken)
+        if key in self.noted:
+            return
+        self.noted.add(key)
+        blocks.append(
             Skipped(
                 body[0].lineno,
                 body[-1].end_lineno or body[-1].lineno,
@@ -230,13 +237,13 @@ class Statements(Calls):
             )
         )
 
-    def note_forced(self, node: ast.If) -> None:
-        """The logs show that this branch ran: the setting that it tests was on."""
+    def note_forced(self, node: ast.If, outcome: bool) -> None:
+        """The logs show which way this branch went: the switch that it tests was set so."""
         for part in ast.walk(node.test):
             name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
             read = self.timeline.config.get(name.upper())
-            if read is not None and read.value.strip().lower() in ("0", "false", "", "no", "off"):
-                self.timeline.config[name.upper()] = ConfigRead(name.upper(), "1", self.evidence_source, read.line)
+            if read is not None and read.value.strip().lower() in ("0", "false", "", "no", "off", "1", "true"):
+                self.timeline.config[name.upper()] = ConfigRead(name.upper(), str(int(outcome)), self.evidence_source, read.line)
 
     def guards_first_iteration(self, test: ast.expr) -> int:
         """Loops of whose first iteration the test holds only: `epoch == 0`."""
@@ -337,6 +344,10 @@ class Statements(Calls):
             self.run(node.orelse)
 
     def note_empty_loop(self, node: ast.For | ast.AsyncFor) -> None:
+        key = (node.lineno, node.col_offset, True, False)
+        if key in self.noted:
+            return
+        self.noted.add(key)
         self.timeline.skipped.append(
             Skipped(node.body[0].lineno, node.body[-1].end_lineno or 0, "for " + ast.unparse(node.iter)[:100], self.frame.name)
         )

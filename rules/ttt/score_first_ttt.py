@@ -87,7 +87,8 @@ class ScoreFirstTTT:
                     f"`{update.place.function}` scores each chunk at line {score.place.line} before it trains on it at line"
                     f" {update.applied[0].line}{optimiser}; {last}."
                 )
-                found.append(facts.finding(self, score.place, message, steps))
+                place = update.place.at(score.place.line if score.place.function_line == update.place.function_line else update.place.line)
+                found.append(facts.finding(self, place, message, steps))
             return found[:3]
 
         run = list(query(facts.run))
