@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from auditor.submission.claims import read_claims
-from auditor.submission.command import read_command
+from auditor.submission.command import RUN_SCRIPTS, read_command
 from auditor.submission.logs import echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
@@ -155,7 +155,7 @@ def _command(tree: Tree, files: Iterable[str], script: str, readme: str | None) 
     command = read_command(readme or "", names)
     if command.script:
         return command
-    for path in sorted(path for path in files if path.endswith((".sh", ".bash", ".ps1", ".bat"))):
+    for path in sorted(path for path in files if path.endswith(RUN_SCRIPTS)):
         found = read_command(_text(tree, path, []) or "", names, source=path)
         if found.script:
             return found

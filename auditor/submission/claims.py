@@ -26,7 +26,14 @@ SCORE_KEYS = (
     "best_val_bpb",
     "score",
 )
-ARTIFACT_KEYS = ("artifact_bytes", "artifact_size_bytes", "bytes_total", "total_bytes", "artifact_bytes_max", "submission_bytes")
+ARTIFACT_KEYS = (
+    "artifact_bytes",
+    "artifact_size_bytes",
+    "bytes_total",
+    "total_bytes",
+    "artifact_bytes_max",
+    "submission_bytes",
+)
 _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_runs", "per_seed_results")
 
 _NUMBER = r"(?<![\d.])([0-4]\.\d{2,10})(?![\d.]*\d)"
@@ -72,6 +79,11 @@ def is_pending(headline: str, readme: str) -> bool:
     opening = "\n".join(readme[:6000].splitlines()[:25])
     found = _PENDING.search(opening)
     return found is not None and _text_score(opening[: found.start()]) is None and not _text_score(headline)
+
+
+def claims_score(text: str) -> bool:
+    """Whether a text, such as a title, gives a score."""
+    return _text_score(text) is not None
 
 
 def numbers(text: str) -> frozenset[str]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from auditor.submission.model import RunCommand
 
 MAX_TEXT = 1 << 20
+RUN_SCRIPTS = (".sh", ".bash", ".ps1", ".bat")
+"""Files that hold commands and nothing else."""
 _MAX_LINE = 20_000
 
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
@@ -53,22 +55,26 @@ def read_command(text: str, scripts: Iterable[str], source: str = "README.md") -
     `scripts` are the base names that count as the program; one ending in `.py` is required.
     """
     names = {name.rsplit("/", 1)[-1] for name in scripts}
-    found = [command for command in _commands(text[:MAX_TEXT], names)]
+    found = [*_commands(text[:MAX_TEXT], names, source)]
     if not found:
         return RunCommand(source=source)
     best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, len(c.env) > 0))
     choice = f"{best.nproc or 1} process{'es' if (best.nproc or 1) > 1 else ''}"
     if len(found) > 1:
-        choice = f"one of {len(found)} commands: the first on {choice}" + (f", under {best.section!r}" if best.section else "")
+        choice = f"one of {len(found)} commands: the first on {choice}" + (
+            f", under {best.section!r}" if best.section else ""
+        )
     return RunCommand(
         env=best.env, argv=best.argv, nproc=best.nproc, source=source, script=best.script, chosen_because=choice
     )
 
 
-def _commands(text: str, names: set[str]) -> Iterator[_Found]:
+def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
     """Every line that starts one of the scripts, with the assignments in force there."""
     block_env: dict[str, str] = {}
-    section, in_fence, loop = "", False, {}
+    section = ""
+    loop: dict[str, str] = {}
+    in_fence = source.endswith(RUN_SCRIPTS)
     listed: dict[str, str] = {}
     for line in _logical_lines(text):
         if _FENCE.match(line):
@@ -84,7 +90,9 @@ def _commands(text: str, names: set[str]) -> Iterator[_Found]:
         if over := _LOOP.match(line):
             # A loop over seeds runs the same configuration; its first value stands for all.
             loop = {over[1]: over[2].split()[0]} if over[2].split() else {}
-        for words in _simple_commands(line):
+        if ".py" not in line and "=" not in line and ":" not in line:
+            continue
+        for words in _simple_commands(line, in_fence):
             env, rest = _leading_assignments(words)
             if not rest:
                 block_env |= env
@@ -127,8 +135,13 @@ def _is_plain(line: str) -> bool:
     return not line.lstrip().startswith(">")
 
 
-def _simple_commands(line: str) -> Iterator[list[str]]:
-    """Words of each command of a line: split at `;`, `&&`, `||`, `|`; prompts and inline code marks removed."""
+def _simple_commands(line: str, fenced: bool) -> Iterator[list[str]]:
+    """Words of each command of a line: split at `;`, `&&`, `||`, `|`; prompts and inline code marks removed.
+
+    Outside a fence the line may be prose, where nothing but a command is of interest.
+    """
+    if not fenced and ".py" not in line and not line.lstrip().startswith(("export ", "set ", "$", "ENV ")):
+        return
     for span in _code_spans(line):
         text = re.sub(r"^\s*(?:\$|%|PS [^>]*>|[\w.@~:/-]*[#$]) (?=\S)", "", span)
         if power := _POWERSHELL.match(text.strip()):
@@ -138,8 +151,7 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
                 elif piece.strip():
                     yield _words(piece)[0] if _words(piece) else []
             continue
-        del power
-        if entry := _YAML_ENTRY.fullmatch(text.strip()):
+        if fenced and (entry := _YAML_ENTRY.fullmatch(text.strip())):
             yield [f"{entry[1]}={entry[2].strip().strip(chr(34) + chr(39))}"]
             continue
         yield from _words(text)
@@ -176,13 +188,29 @@ def _leading_assignments(words: list[str]) -> tuple[dict[str, str], list[str]]:
         word = words[at]
         if match := _ASSIGNMENT.fullmatch(word):
             env[match[1]] = match[2]
-        elif word not in ("export", "set", "env", "nohup", "time", "sudo", "do", "then", "{", "-", "setx", "exec", "ENV"):
+        elif word not in (
+            "export",
+            "set",
+            "env",
+            "nohup",
+            "time",
+            "sudo",
+            "do",
+            "then",
+            "{",
+            "-",
+            "setx",
+            "exec",
+            "ENV",
+        ):
             break
         at += 1
     return env, words[at:]
 
 
-def _started_script(words: list[str], names: set[str]) -> tuple[str, tuple[str, ...], int | None, dict[str, str]] | None:
+def _started_script(
+    words: list[str], names: set[str]
+) -> tuple[str, tuple[str, ...], int | None, dict[str, str]] | None:
     """(script, its arguments, processes, assignments on the way) when the words start one of `names`."""
     head = words[0].rsplit("/", 1)[-1].lower()
     launches = (*_LAUNCHERS, "docker", "srun", "uv", "poetry", "modal", "bash", "stdbuf", "timeout", "numactl", "conda")

@@ -17,6 +17,8 @@ MAX_LOG = 8 << 20
 """Bytes that are kept of one log: the head with the settings and the tail with the results."""
 _HEAD, _TAIL = 6 << 20, 2 << 20
 _LONGEST_LINE = 8_000
+_LAST_HEADER = 5_000
+"""Settings stand in the first lines; a log that never shows a training step is not searched further."""
 _MIN_ECHO = 12
 """Fewer lines than this that look like the script are not taken for an echo."""
 
@@ -138,10 +140,10 @@ def printed_settings(text: str) -> Mapping[str, str]:
     """
     config: dict[str, str] = {}
     training = False
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n")):
         if len(line) > 2_000 or (":" not in line and "=" not in line):
             continue
-        if not training and _FIRST_STEP.search(line):
+        if not training and (number > _LAST_HEADER or ("loss" in line and _FIRST_STEP.search(line))):
             training = True
         if training and not _LATE.match(line):
             continue

@@ -56,7 +56,9 @@ class _Entry:
 class MirrorTree:
     """What one pull request adds or changes, and its folders at head. See `model.Tree`."""
 
-    def __init__(self, mirror: Mirror, root: str, changes: Mapping[str, tuple[str, bool]], upstream: str | None) -> None:
+    def __init__(
+        self, mirror: Mirror, root: str, changes: Mapping[str, tuple[str, bool]], upstream: str | None
+    ) -> None:
         """`changes` maps path -> (blob id, whether the base lacks the path).
 
         `root` and `upstream` are the trees of the head and of the default branch; None for a merged head.
@@ -112,7 +114,9 @@ class Mirror:
     def __enter__(self) -> Mirror:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -194,7 +198,9 @@ class Mirror:
                     raise PgolfError(f"the pull request changes more than {MAX_CHANGES:,} files")
         return found
 
-    def _diff(self, base: str | None, head: str, prefix: str, depth: int) -> Iterator[tuple[str, _Entry | None, _Entry]]:
+    def _diff(
+        self, base: str | None, head: str, prefix: str, depth: int
+    ) -> Iterator[tuple[str, _Entry | None, _Entry]]:
         """Files of `head` that `base` lacks or holds with another content; deletions add nothing."""
         if depth > _MAX_DEPTH:
             raise PgolfError(f"folders nested deeper than {_MAX_DEPTH}: {prefix[:80]!r}...")
@@ -254,7 +260,9 @@ class Mirror:
         done = subprocess.run(self._argv(*arguments), capture_output=True, env=_environment(), check=False)
         if done.returncode != 0:
             reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[:1]
-            raise PgolfError(f"git {arguments[0]} failed in {self._gitdir}: {reason[0] if reason else 'no reason given'}")
+            raise PgolfError(
+                f"git {arguments[0]} failed in {self._gitdir}: {reason[0] if reason else 'no reason given'}"
+            )
         return done.stdout.decode("utf-8", "replace")
 
     @cached_property

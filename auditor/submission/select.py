@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from auditor.submission.claims import numbers, read_claims
+from auditor.submission.claims import claims_score, numbers, read_claims
 from auditor.submission.command import read_command
 from auditor.submission.logs import is_log_name
 from auditor.submission.model import Tree
@@ -29,10 +31,13 @@ _HELPER = re.compile(
     re.IGNORECASE,
 )
 _ANALYSIS = re.compile(
-    r"\banaly(?:sis|tical)\b|\baudit\b|\bnegative results?\b|\bpost-?mortem\b|\btaxonomy\b|\bresearch notes?\b|\bproof\b", re.IGNORECASE
+    r"\banaly(?:sis|tical)\b|\baudit\b|\bnegative results?\b|\bpost-?mortem\b|\btaxonomy\b|\bresearch notes?\b|\bproof\b",
+    re.IGNORECASE,
 )
-_MLX = re.compile(rb"^\s*(?:import|from) mlx\b", re.MULTILINE)
-_TRAINS = re.compile(rb"val_bpb|fineweb|exec\s*\(")
+_MLX = re.compile(rb"\n *(?:import|from) mlx\b")
+_SCORES = (b"val_bpb", b"fineweb", b"exec(")
+_TRAINS = (b".backward(", b"exec(", b"decompress", b"b85decode", b"b64decode", b"runpy")
+"""Plain substrings: they are looked for in every script of every pull request."""
 MAX_PEEK = 4 << 20
 MAX_TEXT = 4 << 20
 
@@ -57,6 +62,7 @@ class _Folder:
     paths: list[str]
     scripts: list[str] = field(default_factory=list)
     mlx: bool = False
+    trains: bool = False
     readme: str = ""
     submission: Mapping[str, object] | None = None
     logged: bool = False
@@ -72,10 +78,15 @@ class _Folder:
         year, month, day = found[-1] if found else (0, 0, 0)
         return int(year), int(month), int(day)
 
-    @property
+    @cached_property
     def claimed(self) -> float | None:
-        claims = read_claims(self.submission, self.readme, "")
-        return claims.val_bpb
+        """The score that submission.json or the README claims."""
+        return read_claims(self.submission, self.readme, "").val_bpb
+
+    @cached_property
+    def evidenced(self) -> bool:
+        """Whether a run is on record: logs, or a score in submission.json."""
+        return self.logged or read_claims(self.submission, "", "").val_bpb is not None
 
 
 def choose_script(tree: Tree, headline: str) -> Choice:
@@ -90,7 +101,7 @@ def choose_script(tree: Tree, headline: str) -> Choice:
         return _from_folder(tree, with_script, declared, headline)
     root = _root_script(tree, folders)
     if declared and root:
-        best = max(declared, key=lambda folder: _rank(tree, folder, headline))
+        best, _ = _best(tree, declared, headline)
         why = f"{best.path} holds no script of its own, and the pull request changes {root}"
         return Choice(root, best.path, _track(best.path), why, other_folders=_others(best, declared))
     loose = [folder for folder in folders if folder.path and any(_name(s) == "train_gpt.py" for s in folder.scripts)]
@@ -129,68 +140,81 @@ def _describe(tree: Tree, path: str, below: list[str]) -> _Folder:
     folder.logged = any(is_log_name(one) for one in below)
     for script in (one for one in below if one.endswith(".py")):
         head = _peek(tree, script)
-        if _MLX.search(head) or "mlx" in _name(script).lower():
+        if (b"mlx" in head and _MLX.search(b"\n" + head)) or "mlx" in _name(script).lower():
             folder.mlx = True
-        elif _name(script).startswith("train") or _TRAINS.search(head):
+        elif _name(script).startswith("train") or any(mark in head for mark in _SCORES):
             folder.scripts.append(script)
+            folder.trains |= any(mark in head for mark in _TRAINS)
     return folder
 
 
 def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], headline: str) -> Choice:
-    best = max(folders, key=lambda folder: _rank(tree, folder, headline))
-    script, why = _preferred(best)
+    best, why_folder = _best(tree, folders, headline)
+    script, why_script = _preferred(best)
     if all(_HELPER.search(one) for one in best.scripts) and best.claimed is None:
-        return Choice(reason=f"{best.path} holds tools only ({', '.join(_name(s) for s in best.scripts[:3])}), no training script")
+        return Choice(
+            reason=f"{best.path} holds tools only ({', '.join(_name(s) for s in best.scripts[:3])}), no training script"
+        )
     if not _name(script).startswith("train") and best.submission is not None and best.claimed is None:
         return Choice(reason=f"{best.path} claims no score and holds no training script")
-    if len(folders) > 1:
-        why = f"{_why_folder(tree, best, folders, headline)}; {why}"
-    return Choice(script, best.path, _track(best.path), why, other_folders=_others(best, declared))
+    return Choice(script, best.path, _track(best.path), why_folder + why_script, other_folders=_others(best, declared))
 
 
-def _rank(tree: Tree, folder: _Folder, headline: str) -> tuple[object, ...]:
+_Key = Callable[[_Folder], Any]
+
+
+def _criteria(tree: Tree, headline: str) -> tuple[tuple[str, _Key], ...]:
+    """What tells the headline's folder from the others, strongest first."""
     return (
-        not _stale(tree, folder),
-        folder.claimed is not None or folder.logged,
-        _in_headline(folder, headline),
-        folder.date,
-        "non_record" not in folder.path,
-        folder.claimed is not None,
-        folder.path,
+        ("the others are copies of what the default branch holds", lambda folder: not _stale(tree, folder)),
+        ("it alone holds a script that trains", lambda folder: folder.trains),
+        ("its score is in the headline", lambda folder: _in_headline(folder, headline)),
+        ("it alone has logs or a score in submission.json", lambda folder: folder.evidenced),
+        ("its date is the newest", lambda folder: folder.date),
+        ("it is in the record track", lambda folder: "non_record" not in folder.path),
+        ("its score is the lowest", lambda folder: -(folder.claimed or 9.0)),
+        ("it is the last by name", lambda folder: folder.path),
     )
 
 
-def _why_folder(tree: Tree, best: _Folder, folders: list[_Folder], headline: str) -> str:
-    rivals = [folder for folder in folders if folder is not best]
-    reasons = (
-        ("the others are copies of what the default branch holds", lambda f: not _stale(tree, f)),
-        ("it alone claims a score or has logs", lambda f: f.claimed is not None or f.logged),
-        ("its score is in the headline", lambda f: _in_headline(f, headline)),
-        ("its date is the newest", lambda f: f.date),
-        ("it is in the record track", lambda f: "non_record" not in f.path),
-    )
-    for why, key in reasons:
-        if all(key(best) > key(rival) for rival in rivals):
-            return f"{_name(best.path)} of {len(folders)} folders: {why}"
-        rivals = [rival for rival in rivals if key(rival) == key(best)] or rivals
-    return f"{_name(best.path)} of {len(folders)} folders: nothing tells them apart, so the last by name"
+def _best(tree: Tree, folders: list[_Folder], headline: str) -> tuple[_Folder, str]:
+    """The folder of the headline, and the criterion that decided."""
+    left, why = folders, ""
+    for reason, key in _criteria(tree, headline):
+        if len(left) == 1:
+            break
+        top = max(key(folder) for folder in left)
+        kept = [folder for folder in left if key(folder) == top]
+        if len(kept) < len(left):
+            why = reason
+        left = kept
+    return left[0], f"{_name(left[0].path)} of {len(folders)} folders: {why}; " if len(folders) > 1 else ""
 
 
 def _preferred(folder: _Folder) -> tuple[str, str]:
     """The script of a folder that was run: the one that the run command starts, else by name and depth."""
     if len(folder.scripts) == 1:
         return folder.scripts[0], "the only training script of the folder"
-    command = read_command(folder.readme, folder.scripts)
-    named = [script for script in folder.scripts if _name(script) == command.script]
-    if named and not _HELPER.search(named[0]):
-        return min(named, key=_depth), "the README's run command starts it"
+    for names in (("train_gpt.py",), folder.scripts):
+        command = read_command(folder.readme, names)
+        named = [script for script in folder.scripts if _name(script) == command.script]
+        if named and not _HELPER.search(named[0]):
+            return min(named, key=_depth), "the README's run command starts it"
 
     def order(script: str) -> tuple[bool, bool, bool, int, str]:
         name = _name(script)
-        return name != "train_gpt.py", not name.startswith("train"), bool(_HELPER.search(script)), _depth(script), script
+        return (
+            name != "train_gpt.py",
+            not name.startswith("train"),
+            bool(_HELPER.search(script)),
+            _depth(script),
+            script,
+        )
 
     best = min(folder.scripts, key=order)
-    return best, f"{_name(best)} is the name that the competition runs" if _name(best) == "train_gpt.py" else "the likeliest name"
+    return best, f"{_name(best)} is the name that the competition runs" if _name(
+        best
+    ) == "train_gpt.py" else "the likeliest name"
 
 
 def _root_script(tree: Tree, folders: list[_Folder]) -> str | None:
@@ -202,14 +226,17 @@ def _root_script(tree: Tree, folders: list[_Folder]) -> str | None:
 def _is_proposal(folders: list[_Folder], headline: str) -> bool:
     """Whether an edit of the root script is put forward as a run of its own, not as one part of tooling."""
     python = [path for folder in folders for path in folder.paths if path.endswith(".py")]
-    return len(python) == 1 or bool(numbers(headline)) or any(folder.submission is not None for folder in folders)
+    return len(python) == 1 or claims_score(headline) or any(folder.submission is not None for folder in folders)
 
 
 def _analysis_only(declared: list[_Folder], headline: str) -> str | None:
     """A pull request that shows or counts something instead of claiming a run (RULES, trap 8)."""
     if any(folder.submission is not None for folder in declared):
         return None
-    titles = [headline, *(f"{_name(folder.path)} {folder.readme.lstrip()[:200].splitlines()[:1]}" for folder in declared)]
+    titles = [
+        headline,
+        *(f"{_name(folder.path)} {folder.readme.lstrip()[:200].splitlines()[:1]}" for folder in declared),
+    ]
     if declared and any(_ANALYSIS.search(re.sub(r"[_/]", " ", title)) for title in titles):
         return "an analysis: no submission.json, and it calls itself one"
     return None
@@ -241,7 +268,7 @@ def _in_headline(folder: _Folder, headline: str) -> bool:
     if not wanted:
         return False
     said = f"{folder.path} {json.dumps(folder.submission, default=str)[:MAX_TEXT] if folder.submission else ''}"
-    return bool(wanted & numbers(said))
+    return bool(wanted & (numbers(said) | numbers(f"{folder.claimed or ''}")))
 
 
 def _stale(tree: Tree, folder: _Folder) -> bool:
