@@ -39,12 +39,13 @@ _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_ru
 _NUMBER = r"(?<![\d.])([0-4]\.\d{2,10})(?![\d.]*\d)"
 _PENDING = re.compile(r"(?:bpb|score|result)\b[^\n\d|]{0,24}?\b(?:pending|tbd|to be determined|wip)\b", re.IGNORECASE)
 _SCORE = re.compile(
-    rf"(?:val[_ ]?bpb|\bbpb|mean bpb)\b[^\n\d|.]{{0,40}}?[:=≈~|]\s*[*`~≈ ]*{_NUMBER}|{_NUMBER}\**\s*(?:val_)?(?:bpb|BPB)\b",
+    rf"(?:val[_ ]?bpb|\bbpb|mean bpb)\b[^\n\d|.]{{0,40}}?[:=≈~|]\s*[*`~≈ ]*{_NUMBER}"
+    rf"|{_NUMBER}\**\s*(?:val_)?(?:bpb|BPB)\b",
     re.IGNORECASE,
 )
 _NOT_THE_SCORE = re.compile(
-    r"delta|Δ|gain|improv|baseline|previous|prior|sota\b|pre-?quant|pre-?ttt|before|std\b|±|target|threshold|vs\.?\s|record to beat"
-    r"|from #|PR ?#\d+.{0,20}$|invalid|expected|projected|estimat",
+    r"delta|Δ|gain|improv|baseline|previous|prior|sota\b|pre-?quant|pre-?ttt|before|std\b|±|target|threshold|vs\.?\s"
+    r"|record to beat|from #|PR ?#\d+.{0,20}$|invalid|expected|projected|estimat",
     re.IGNORECASE,
 )
 _SEED_PROSE = re.compile(r"\bseeds?\b[\s:=`*_(\[]{1,4}((?:\d{1,6}[\s,/&`*]{0,4}(?:and )?){1,12})", re.IGNORECASE)
@@ -208,7 +209,7 @@ def _text_score(text: str) -> float | None:
 
 def _signed(line: str, match: re.Match[str]) -> bool:
     start = match.start(1) if match[1] else match.start(2)
-    return line[max(0, start - 1) : start] in ("+", "-", "−", "±")
+    return line[max(0, start - 1) : start] in ("+", "-", "\u2212", "±")
 
 
 def _tables(text: str) -> Iterator[list[list[str]]]:

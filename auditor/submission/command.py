@@ -23,8 +23,8 @@ _MAX_LINE = 20_000
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*)")
 _SIDE = re.compile(
-    r"ablat|smoke|quick ?test|local|debug|sanity|1[x× ]*(?:gpu|h100|a100)|single[- ]gpu|baseline|optional|non-?ttt|without"
-    r"|dry[- ]run|mlx|variant|prepare|dataset",
+    r"ablat|smoke|quick ?test|local|debug|sanity|1[x\u00d7 ]*(?:gpu|h100|a100)|single[- ]gpu|baseline|optional|non-?ttt"
+    r"|without|dry[- ]run|mlx|variant|prepare|dataset",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -117,7 +117,7 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
 
 
 def _logical_lines(text: str) -> Iterator[str]:
-    """Lines with their continuations (`\\`, PowerShell's backtick, cmd's `^`) joined."""
+    """Lines with their continuations (a backslash, PowerShell's backtick, cmd's `^`) joined."""
     pending = ""
     for raw in text.splitlines():
         line = raw.strip("\r") if pending or _is_plain(raw) else re.sub(r"^\s*(?:>\s?)+", "", raw)
@@ -144,7 +144,7 @@ def _simple_commands(line: str, fenced: bool) -> Iterator[list[str]]:
         return
     for span in _code_spans(line):
         text = re.sub(r"^\s*(?:\$|%|PS [^>]*>|[\w.@~:/-]*[#$]) (?=\S)", "", span)
-        if power := _POWERSHELL.match(text.strip()):
+        if _POWERSHELL.match(text.strip()):
             for piece in text.split(";"):
                 if entry := _POWERSHELL.match(piece.strip()):
                     yield [f"{entry[1]}={entry[2].strip().strip(chr(34) + chr(39))}"]
@@ -244,5 +244,5 @@ def _count(text: str) -> int | None:
 def _from_loop(value: str, loop: dict[str, str]) -> str:
     for name, first in loop.items():
         value = value.replace("${" + name + "}", first)
-        value = re.sub(rf"\${name}\b", lambda _: first, value)
+        value = re.sub(rf"\${name}\b", first.replace("\\", r"\\"), value)
     return value

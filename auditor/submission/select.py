@@ -89,11 +89,15 @@ class _Folder:
         return self.logged or read_claims(self.submission, "", "").val_bpb is not None
 
 
-def choose_script(tree: Tree, headline: str) -> Choice:
-    """The scored script among what `tree` adds or changes; `headline` is the title or its best substitute."""
+def choose_script(tree: Tree, headline: str, home: str | None = None) -> Choice:
+    """The scored script among what `tree` adds or changes; `headline` is the title or its best substitute.
+
+    With `home` everything lies in that one folder, which is a submission by being named.
+    """
     paths = [path for path in tree.paths() if not _FIXTURE.search(path)]
-    folders = [_describe(tree, path, below) for path, below in sorted(_by_folder(paths).items())]
-    declared = [folder for folder in folders if folder.declared]
+    grouped = _by_folder(paths) if home is None else {home: paths}
+    folders = [_describe(tree, path, below) for path, below in sorted(grouped.items())]
+    declared = [folder for folder in folders if folder.declared or folder.path == home]
     if reason := _analysis_only(declared, headline):
         return Choice(reason=reason)
     with_script = [folder for folder in declared if folder.scripts]
