@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from auditor.report import escape
-from tests.report.hostile import text
+from tests.report.hostile import FRAGMENTS, text
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # What GitHub turns into a link, a mention or an image after Markdown is done.
@@ -60,33 +60,29 @@ def test_huge_text_is_cut_before_it_is_worked_on() -> None:
     assert len(escape.markdown_text("@" * 50_000_000, 100)) < 1000
 
 
-@given(text, st.sampled_from(CONTEXTS))
-@example("1. x", "{}")
-@example("10) x", "{}")
-@example("    code", "{}")
-@example("---", "Line\n{}")
-def test_foreign_text_in_a_sentence_renders_as_itself_and_nothing_else(raw: str, context: str) -> None:
+def renders_as_itself(raw: str, context: str) -> None:
     with_it = inline(context.format(escape.markdown_text(raw)))
     without = inline(context.format("X" if escape.one_line(raw) else ""))
-    assert [t.type for t in with_it if t.type not in ("text", "text_special")] == [
-        t.type for t in without if t.type not in ("text", "text_special")
-    ]
+    marks, plain_marks = ([t.type for t in tokens if not t.type.startswith("text")] for tokens in (with_it, without))
+    assert marks == plain_marks
     shown = plain(with_it)
     expected = plain(without).replace("X", escape.one_line(raw)).strip()
     assert re.sub(r"\s+", " ", shown.replace("\u200b", "")).strip() == re.sub(r"\s+", " ", expected)
-
-
-@given(text)
-@example("@user")
-@example("x@user")
-@example("openai/parameter-golf#12")
-@example("GH-12")
-@example("https://e.example")
-@example("WWW.e.example")
-@example(":shipit:")
-@example("0123456789abcdef")
-def test_github_finds_nothing_to_link_in_foreign_text(raw: str) -> None:
     assert not TRIGGER.search(plain(inline("x " + escape.markdown_text(raw) + " x")))
+
+
+@given(text, st.sampled_from(CONTEXTS))
+def test_foreign_text_in_a_sentence_renders_as_itself_and_nothing_else(raw: str, context: str) -> None:
+    renders_as_itself(raw, context)
+
+
+@pytest.mark.parametrize(
+    "raw", [*FRAGMENTS, "10) x", "    code", "---", "+ x", "x@user", "https://e.example", "a  \nb"]
+)
+def test_every_known_trick_renders_as_itself_and_nothing_else(raw: str) -> None:
+    for context in CONTEXTS:
+        renders_as_itself(raw, context)
+        renders_as_itself(f"a{raw}b", context)
 
 
 def test_the_detector_of_triggers_sees_the_raw_forms() -> None:
@@ -102,6 +98,8 @@ def test_a_code_span_holds_exactly_the_foreign_text(raw: str, context: str) -> N
 
 
 @given(st.lists(text, max_size=5))
+@example(["```", "# out"])
+@example(["`````", "~~~", "> x"])
 def test_a_fence_holds_exactly_the_foreign_lines(raw: list[str]) -> None:
     tokens = PARSER.parse(f"Before\n\n{escape.markdown_fence(raw, 'text')}\n\nAfter")
     fences = [t for t in tokens if t.type == "fence"]
