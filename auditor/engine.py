@@ -60,7 +60,7 @@ def deep(work: Callable[[], T]) -> T:
     before, limit = threading.stack_size(STACK_BYTES), sys.getrecursionlimit()
     sys.setrecursionlimit(RECURSION)
     try:
-        thread = threading.Thread(target=target, name="pgolf-deep")
+        thread = threading.Thread(target=target, name="pgolf-deep", daemon=True)
         thread.start()
         thread.join()
     finally:
@@ -75,7 +75,7 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     timings: dict[str, float] = {}
     if submission.script is None:
         info = ScriptInfo(submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders)
-        return Report(submission.target, info, submission.claims, "clean", "not-a-submission", (), timings)
+        return Report(submission.target, info, submission.claims, "hold", "not-a-submission", (), timings)
     facts, unpacked = gather(submission, env, timings)
     start = time.perf_counter()
     findings: list[Finding] = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from auditor.timeline.library import Library
-from auditor.timeline.machine import MAX_DEPTH, NEVER, Frame
+from auditor.timeline.machine import Frame
 from auditor.timeline.objects import MODULE_BASES
+from auditor.timeline.summaries import Summaries
 from auditor.timeline.values import (
     DIFF,
     GRAD,
@@ -38,7 +38,7 @@ _SELF_METHODS = frozenset(
 _CHILD_METHODS = frozenset("modules named_modules children named_children".split())
 
 
-class Calls(Library):
+class Calls(Summaries):
     """Call resolution by receiver class."""
 
     modules: dict[str, Val]
@@ -397,53 +397,6 @@ class Calls(Library):
                 return self.through_module(obj, self.call_value(fn, args, kwargs, node))
         return self.through_module(obj, self.unknown(*args, *kwargs.values()))
 
-    def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST, self_val: Val | None = None) -> Val:
-        """Call one of the script's own functions; calls without effects are summarised by their arguments."""
-        definition = fn.node
-        if self.depth >= MAX_DEPTH or self.stack.count(definition) >= 2:
-            return self.unknown(*args, *kwargs.values())
-        key = self.summary_key(fn, args, kwargs)
-        if key is None:
-            return self.enter_function(fn, definition, args, kwargs, node)
-        known = self.summaries.get(key)
-        if known is not None:
-            return known
-        start, effects = self.births, self.effects
-        oldest, self.oldest_write = self.oldest_write, NEVER
-        guard, self.guard = self.guard, min(self.guard, start)
-        result = self.enter_function(fn, definition, args, kwargs, node)
-        if effects == self.effects and self.oldest_write > start and _made_before(result, start):
-            self.summaries[key] = result
-        self.oldest_write = min(oldest, self.oldest_write)
-        self.guard = guard
-        return result
-
-    def summary_key(self, fn: Obj, args: list[Val], kwargs: dict[str, Val]) -> Any:
-        """What the result of a call without effects depends on; None for closures, whose variables may change."""
-        owner = fn.frame
-        if owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef) or self.first_iteration:
-            return None
-        innermost = self.loops[-1].loop.bit if self.loops else 0
-        parts: list[Any] = [fn, self.version, innermost, frozenset(self.states.items()) if self.states else None]
-        try:
-            for v in args:
-                parts.append(self.value_key(v))
-            for name, v in kwargs.items():
-                parts.append((name, self.value_key(v)))
-            key = tuple(parts)
-            hash(key)
-        except TypeError:
-            return None
-        return key
-
-    def value_key(self, v: Val) -> Any:
-        """A value as part of a key: its own parts and the content of what it points to."""
-        const = v.const
-        items = tuple(self.value_key(item) for item in v.items) if v.items is not None else None
-        content = self.content(v) if v.objs else v.taint
-        shape = tuple((o, len(o.fields), o.elem.objs if o.elem is not None else None) for o in v.objs if o.kind in ("list", "dict"))
-        return (const is NOCONST or (type(const), const), items, v.objs, shape, v.lin, v.loops, v.old, v.taint, content)
-
     def enter_function(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Interpret a function body in a frame of its own."""
         name = "<lambda>" if isinstance(definition, ast.Lambda) else definition.name
@@ -583,11 +536,6 @@ class Calls(Library):
     def import_module(self, name: str, node: ast.AST) -> Val | None:
         """A sibling module of the script, interpreted once; None for library modules."""
         return self.modules.get(name)
-
-
-def _made_before(v: Val, births: int) -> bool:
-    """Whether every object of a value is older than the call that returns it."""
-    return all(o.born <= births for o in v.objs) and all(_made_before(item, births) for item in v.items or ())
 
 
 def _is_dataclass(node: ast.ClassDef) -> bool:

@@ -112,6 +112,8 @@ class Expressions(Machine):
         value = getattr(node, "pgolf_val", None)
         if value is None:
             value = constant(node.value)
+            if isinstance(node.value, str):
+                value = retaint(value, self.path_taint(node.value))
             node.pgolf_val = value  # type: ignore[attr-defined]
         return value  # type: ignore[no-any-return]
 
@@ -165,7 +167,10 @@ class Expressions(Machine):
         if left.const is not NOCONST and right.const is not NOCONST:
             folded = self.fold(op, left.const, right.const)
             if folded is not None:
-                return Val(folded.const, None, (), folded.lin, left.loops | right.loops, left.old | right.old)
+                t = join_taint(left.taint, right.taint)
+                if isinstance(folded.const, str):
+                    t = join_taint(t, self.path_taint(folded.const))
+                return Val(folded.const, None, (), folded.lin, left.loops | right.loops, left.old | right.old, t)
         if op is ast.Add and left.items is not None and right.items is not None:
             return Val(items=left.items + right.items)
         if op is ast.Add and (self.is_list(left) or self.is_list(right)):
@@ -398,7 +403,8 @@ class Expressions(Machine):
             t = join_taint(t, self.content(v))
             loops |= v.loops
         if known and sum(map(len, text)) < MAX_TEXT:
-            return Val(const="".join(text), loops=loops, taint=t)
+            whole = "".join(text)
+            return Val(const=whole, loops=loops, taint=join_taint(t, self.path_taint(whole)))
         return of_taint(t, loops)
 
     def is_list(self, v: Val) -> bool:
@@ -642,10 +648,13 @@ class Expressions(Machine):
         loops |= index.loops
         if not loops and not index.old:
             return value
+        items = value.items
+        if items is not None:
+            items = tuple(self.picked(item, index, loops) for item in items)
         t = value.taint
         if t.toks:
             t = with_regions(t, (r._replace(loops=r.loops | loops, old=r.old | index.old) for r in t.toks))
-        return Val(value.const, value.items, value.objs, value.lin, value.loops | loops, value.old | index.old, t)
+        return Val(value.const, items, value.objs, value.lin, value.loops | loops, value.old | index.old, t)
 
     def subscript_dict(self, obj: Obj, index: Val, node: ast.AST) -> Val:
         if index.const is not NOCONST and isinstance(index.const, PLAIN) and index.const in obj.fields:

@@ -345,7 +345,7 @@ class Library(Objects):
         if isinstance(base.const, (str, bytes)):
             return self.text_method(base, name, args)
         if name in _METADATA_METHODS:
-            return of_taint(NONE, base.loops, base.old)
+            return UNKNOWN
         tensors = [o for o in base.objs if o.kind == "tensor"]
         if name.endswith("_") and not name.endswith("__"):
             return self.in_place(base, tensors, name, args, kwargs, node)

@@ -36,6 +36,7 @@ from auditor.timeline.values import (
 MAX_STEPS = 1_500_000
 MAX_DEPTH = 36
 NEVER = 1 << 60
+FIRST_LOOP = 32  # the bits below mark arguments of summaries
 
 Carrieds = frozenset[Carried]
 NO_UPDATES: Carrieds = frozenset()
@@ -135,6 +136,7 @@ class Machine:
         self.version = 0
         self.effects = 0
         self.summaries: dict[Any, Val] = {}
+        self.impure: set[Any] = set()
         self.atoms: dict[Any, int] = {}
 
     # ---- heap -------------------------------------------------------------------------------------
@@ -300,7 +302,7 @@ class Machine:
         key = (self.frame.ctx, id(node))
         found = self.loop_bits.get(key)
         if found is None:
-            found = self.loop_bits[key] = 1 << len(self.loop_bits)
+            found = self.loop_bits[key] = 1 << (FIRST_LOOP + len(self.loop_bits))
         return found
 
     def fresh_atom(self, node: Any) -> int:
@@ -472,7 +474,7 @@ class Machine:
         if not upd:
             return upd
         return frozenset(
-            Carried(u, c | bit) if self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
+            Carried(u, c | bit) if u >= 0 and self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
         )
 
     def age(self, v: Val, bit: int) -> Val:

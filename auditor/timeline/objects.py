@@ -58,7 +58,7 @@ class Objects(Expressions):
         if result is not None:
             return result
         if name in METADATA:
-            return of_taint(NONE, base.loops, base.old)
+            return UNKNOWN
         t = self.content(base)
         if t is NONE and not base.objs:
             return of_taint(NONE, base.loops, base.old)

@@ -45,6 +45,8 @@ class Region(NamedTuple):
     start: Linear | None = None
     shift: int = 0
     site: int = 0
+    arg: int = 0
+    """Marker of a summary: the argument that this region stands for."""
 
 
 class Carried(NamedTuple):

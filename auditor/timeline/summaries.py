@@ -1,0 +1,213 @@
+"""Function summaries: what a call without effects makes of its arguments, computed once for all contexts.
+
+A call is pure when it caused no event and wrote to no object that is older than itself. A pure function is interpreted
+once more with *markers* for the contents, loops and symbolic positions of its arguments; the marked result is the
+summary, and every later call substitutes what its own arguments hold. (Reps, Horwitz and Sagiv 1995; Pysa's
+taint-in-taint-out is the same idea.) Two calls share a summary when their arguments agree in everything else:
+constants, objects, and the kinds of content they hold.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from auditor.program.linear import Linear, add, scale
+from auditor.timeline.library import Library
+from auditor.timeline.machine import MAX_DEPTH, NEVER
+from auditor.timeline.values import NOCONST, NONE, PARAMS, Carried, Obj, Region, Taint, Val, taint
+
+MAX_ARGUMENTS = 16
+_LOW = (1 << MAX_ARGUMENTS) - 1
+_MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
+_STATE = -1000
+
+
+class Summaries(Library):
+    """Calls of the script's own functions, summarised where they are pure."""
+
+    def enter_function(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
+        raise NotImplementedError
+
+    def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
+        """Call one of the script's own functions."""
+        definition = fn.node
+        if self.depth >= MAX_DEPTH or self.stack.count(definition) >= 2:
+            return self.unknown(*args, *kwargs.values())
+        owner = fn.frame
+        closure = owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef)
+        if closure or self.first_iteration or definition in self.impure or len(args) + len(kwargs) > MAX_ARGUMENTS:
+            return self.enter_function(fn, definition, args, kwargs, node)
+        values = [self.flatten(v) for v in (*args, *kwargs.values())]
+        key = self.summary_key(fn, values, len(args), tuple(kwargs))
+        summary = self.summaries.get(key) if key is not None else None
+        if summary is None or key is None:
+            result, pure = self.observe(fn, definition, args, kwargs, node)
+            if pure and key is not None:
+                self.summaries[key] = _PURE_ONCE
+            return result
+        states = list(self.states.items())
+        if summary is _PURE_ONCE:
+            marked = [_mark(v, i) for i, v in enumerate(values)]
+            saved_states, saved_active = self.states, self.loops
+            self.states = {obj: frozenset((Carried(_STATE - k, 0),)) for k, (obj, _) in enumerate(states)}
+            summary, pure = self.observe(
+                fn, definition, marked[: len(args)], dict(zip(kwargs, marked[len(args) :], strict=True)), node
+            )
+            self.states, self.loops = saved_states, saved_active
+            if not pure:
+                self.impure.add(definition)
+                return self.enter_function(fn, definition, args, kwargs, node)
+            self.summaries[key] = summary
+        return self.substitute(summary, values, states)
+
+    def observe(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> tuple[Val, bool]:
+        """Interpret a call and tell whether it was pure."""
+        start, effects = self.births, self.effects
+        oldest, self.oldest_write = self.oldest_write, NEVER
+        guard, self.guard = self.guard, min(self.guard, start)
+        result = self.enter_function(fn, definition, args, kwargs, node)
+        pure = effects == self.effects and self.oldest_write > start and _made_before(result, start)
+        self.oldest_write = min(oldest, self.oldest_write)
+        self.guard = guard
+        return result, pure
+
+    def flatten(self, v: Val) -> Val:
+        """A plain tensor counts by its content: a pure call does not write to it."""
+        if v.objs and all(o.kind in ("tensor", "none") for o in v.objs) and not v.taint.flags & PARAMS:
+            return Val(v.const, v.items, (), v.lin, v.loops, v.old, self.content(v))
+        return v
+
+    def summary_key(self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...]) -> Any:
+        """All that a summary depends on, apart from what markers stand for; None when it cannot be shared."""
+        parts: list[Any] = [fn, self.version, positional, names, tuple(self.states)]
+        for v in values:
+            part = self.value_key(v)
+            if part is None:
+                return None
+            parts.append(part)
+        key = tuple(parts)
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key
+
+    def value_key(self, v: Val) -> Any:
+        """The part of a value that markers do not stand for."""
+        items: Any = None
+        if v.items is not None:
+            items = tuple(self.value_key(item) for item in v.items)
+            if None in items:
+                return None
+        held: Any = None
+        if v.objs:
+            held = self.content(Val(objs=v.objs))
+            if held is not NONE and not any(o.kind in ("list", "dict") for o in v.objs):
+                held = held.flags  # parameters: their states are marked
+        shape = tuple((o, len(o.fields), o.elem.objs if o.elem is not None else None) for o in v.objs if o.kind in ("list", "dict"))
+        t = v.taint
+        if t.nll or t.counts or t.deps:
+            return None
+        const = v.const
+        lin = v.lin is not None and bool(v.lin.terms)
+        return (const is NOCONST or (type(const), const), items, v.objs, held, shape, lin, bool(t.toks), bool(t.upd), t.flags, bool(v.loops), bool(v.old))
+
+    def substitute(self, summary: Val, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Val:
+        """The summary with the contents of these arguments in place of the markers."""
+        items = None
+        if summary.items is not None:
+            items = tuple(self.substitute(item, values, states) for item in summary.items)
+        t = summary.taint
+        if t.toks or t.upd:
+            t = self.substitute_taint(t, values, states)
+        loops, old = _expand(summary.loops, values), _expand(summary.old, values)
+        lin = _expand_linear(summary.lin, values)
+        return Val(summary.const, items, summary.objs, lin, loops, old, t)
+
+    def substitute_taint(self, t: Taint, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Taint:
+        toks: set[Region] = set()
+        for r in t.toks:
+            if not r.arg:
+                toks.add(r)
+                continue
+            start = _expand_linear(r.start, values)
+            loops, old = _expand(r.loops, values), _expand(r.old, values)
+            for own in _leaf(values, r.arg).taint.toks:
+                toks.add(
+                    own._replace(
+                        loops=own.loops | loops,
+                        old=own.old | old,
+                        start=add(own.start, start),
+                        shift=own.shift + r.shift,
+                        site=r.site or own.site,
+                    )
+                )
+        upd: set[Carried] = set()
+        for carried in t.upd:
+            if carried.update <= _STATE:
+                upd |= states[_STATE - carried.update][1]
+            elif carried.update < 0:
+                upd |= _leaf(values, -carried.update).taint.upd
+            else:
+                upd.add(carried)
+        return taint(frozenset(toks), frozenset(upd), t.deps, t.nll, t.counts, t.flags)
+
+
+_PURE_ONCE = Val(const="pure once")
+
+
+def _leaf(values: list[Val], arg: int) -> Val:
+    """The argument (or item of a tuple argument) with number `arg`: index + 1, plus 64 for each item number + 1."""
+    item, index = divmod(arg, 64)
+    v = values[index - 1]
+    return v if not item or v.items is None else v.items[item - 1]
+
+
+def _mark(v: Val, index: int, item: int = 0) -> Val:
+    """A value whose content, loops and position are markers for argument `index`."""
+    number = item * 64 + index + 1
+    t = v.taint
+    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number),)) if t.toks else t.toks
+    upd = frozenset((Carried(-number, 0),)) if t.upd else t.upd
+    items = None
+    if v.items is not None:
+        items = tuple(_mark(x, index, k + 1) for k, x in enumerate(v.items)) if not item else v.items
+    lin = Linear(0, ((-number, 1),)) if v.lin is not None and v.lin.terms else v.lin
+    loops = 1 << index if v.loops else 0
+    old = 1 << (MAX_ARGUMENTS + index) if v.old else 0
+    return Val(v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags))
+
+
+def _expand(mask: int, values: list[Val]) -> int:
+    """Loops of a summary, with those of the arguments in place of their marker bits."""
+    marks = mask & _MARKS
+    if not marks:
+        return mask
+    out = mask & ~_MARKS
+    for index, v in enumerate(values):
+        if marks >> index & 1:
+            out |= v.loops
+            for x in v.items or ():
+                out |= x.loops
+        if marks >> (MAX_ARGUMENTS + index) & 1:
+            out |= v.old
+            for x in v.items or ():
+                out |= x.old
+    return out
+
+
+def _expand_linear(lin: Linear | None, values: list[Val]) -> Linear | None:
+    """A symbolic position of a summary in terms of the arguments of a call."""
+    if lin is None or all(name >= 0 for name, _ in lin.terms):
+        return lin
+    out: Linear | None = Linear(lin.const)
+    for name, coefficient in lin.terms:
+        term = Linear(0, ((name, 1),)) if name >= 0 else _leaf(values, -name).lin
+        out = add(out, scale(term, coefficient))
+    return out
+
+
+def _made_before(v: Val, births: int) -> bool:
+    """Whether every object of a value is older than the call that returns it."""
+    return all(o.born <= births for o in v.objs) and all(_made_before(item, births) for item in v.items or ())
