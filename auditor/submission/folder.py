@@ -100,7 +100,7 @@ def _open_folder(folder: Path) -> Submission:
     tree = DiskTree(root, files)
     choice = choose_script(tree, "", home=name)
     if choice.script is None:
-        raise PgolfError(f"no training script in {str(folder)!r}: {choice.reason}")
+        raise PgolfError(f"nothing to audit in {str(folder)!r}: {choice.reason}")
     return assemble_choice(Pull(target=Target(path=str(folder)), tree=tree, notes=notes), choice)
 
 

@@ -33,7 +33,8 @@ _SEPARATOR = re.compile(r"^\s*={50,}\s*$")
 _IMPORT = re.compile(r"(?:import|from) [A-Za-z_][\w.]*(?: import | as |\s*$|,)")
 _DEFINITION = re.compile(r"(?:def|class|async def) \w+|@\w|import |from [\w.]+ import |if __name__ ==")
 _RUN_LINE = re.compile(
-    r"step:\d+/\d+|\d+/\d+ (?:train|val)_loss|warmup_step|model_params|val_bpb:enabled|Running Python|train_loader:|world_size:\d"
+    r"step:\d+/\d+|\d+/\d+ (?:train|val)_loss|warmup_step|model_params|val_bpb:enabled|Running Python|train_loader:"
+    r"|world_size:\d"
 )
 
 _FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*\d+(?:/\d+)?\s.*loss|\d+/\d+ (?:train|val)_loss)")

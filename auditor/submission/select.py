@@ -31,7 +31,7 @@ _HELPER = re.compile(
     re.IGNORECASE,
 )
 _ANALYSIS = re.compile(
-    r"\banaly(?:sis|tical)\b|\baudit\b|\bnegative results?\b|\bpost-?mortem\b|\btaxonomy\b|\bresearch notes?\b|\bproof\b",
+    r"\b(?:analy(?:sis|tical)|audit|negative results?|post-?mortem|taxonomy|research notes?|proof)\b",
     re.IGNORECASE,
 )
 _MLX = re.compile(rb"\n *(?:import|from) mlx\b")
@@ -250,7 +250,7 @@ def _why_none(folders: list[_Folder], declared: list[_Folder]) -> str:
     if any(folder.mlx for folder in folders) and not any(folder.scripts for folder in folders):
         return "it changes MLX scripts only, which the competition does not run"
     if declared:
-        return f"{declared[0].path} is changed without a training script"
+        return f"{declared[0].path} comes without a training script"
     if any(folder.scripts for folder in folders):
         return "it changes scripts outside any records folder, without submission.json or a claimed score"
     return "it adds no training script"
