@@ -70,22 +70,28 @@ def _may_be_packed(text: str) -> bool:
     has_classes = "\nclass " in text
     looks = 0
     for word in _WORDS:
-        at = text.find(word)
+        at, seen = text.find(word), 0
         while at >= 0:
             if word != "exec" or _EXEC.match(text, at):
                 looks += 1
-                if not has_classes or looks > _MANY or _at_module_level(text, at):
+                if not has_classes or looks > _MANY or _at_module_level(text, at, seen):
                     return True
+                seen = at
             at = text.find(word, at + 1)
     return False
 
 
-def _at_module_level(text: str, at: int) -> bool:
-    """Whether the code at an offset runs on import: it is in no definition, or in a function called at the margin."""
+def _at_module_level(text: str, at: int, inside: int) -> bool:
+    """Whether the code at an offset runs on import: it is in no definition, or in a function called at the margin.
+
+    `inside` is an earlier offset that is known to lie in a definition; what follows it up to the margin does so too.
+    """
     start = text.rfind("\n", 0, at) + 1
     for _ in range(_FAR):
         if start == 0 or text[start] not in " \t\n#)]}'\"":
             break
+        if start <= inside:
+            return False
         start = text.rfind("\n", 0, start - 1) + 1
     else:
         return True
