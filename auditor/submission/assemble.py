@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from auditor.submission.claims import read_claims
-from auditor.submission.command import RUN_SCRIPTS, read_command
+from auditor.submission.command import RUN_SCRIPTS, read_command, read_renamed_command
 from auditor.submission.logs import echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
@@ -150,7 +150,7 @@ def _data_files(tree: Tree, folder: str, files: Iterable[str], script: str, logs
 
 
 def _command(tree: Tree, files: Iterable[str], script: str, readme: str | None) -> RunCommand:
-    """The run command of the README, else of a run script in the folder."""
+    """The run command of the README, else of a run script in the folder, else one that names the script differently."""
     names = [script.rsplit("/", 1)[-1]]
     command = read_command(readme or "", names)
     if command.script:
@@ -159,4 +159,4 @@ def _command(tree: Tree, files: Iterable[str], script: str, readme: str | None) 
         found = read_command(_text(tree, path, []) or "", names, source=path)
         if found.script:
             return found
-    return command
+    return read_renamed_command(readme or "", files)

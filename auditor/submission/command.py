@@ -2,8 +2,8 @@
 
 READMEs give several commands: downloads, smoke runs, ablations. The one that reproduces the headline
 is taken to be the one that starts the scored script on most processes, in a section about running
-rather than about ablations; among equals the first. Nothing is expanded or executed: `$SEED` stays
-as it is written.
+rather than about ablations; among equals the first. Nothing is executed; a variable whose value is not
+written out (`SEED=$SEED`, `SEED=<seed>`) is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.submission.model import RunCommand
 
@@ -50,12 +50,26 @@ class _Found:
 
 
 def read_command(text: str, scripts: Iterable[str], source: str = "README.md") -> RunCommand:
-    """The run command of the headline in `text`; empty when there is none.
-
-    `scripts` are the base names that count as the program; one ending in `.py` is required.
-    """
+    """The run command of the headline in `text` that starts one of `scripts`; empty when there is none."""
     names = {name.rsplit("/", 1)[-1] for name in scripts}
-    found = [*_commands(text[:MAX_TEXT], names, source)]
+    return _headline_command([*_commands(text[:MAX_TEXT], names, source)], source)
+
+
+def read_renamed_command(text: str, present: Iterable[str], source: str = "README.md") -> RunCommand:
+    """The command that starts a training script which none of the files `present` is.
+
+    Scripts are often renamed when they are submitted, and the README keeps their working name.
+    """
+    present_names = {name.rsplit("/", 1)[-1] for name in present}
+    names = set(re.findall(r"\btrain[\w.-]*?\.py\b", text[:MAX_TEXT])) - present_names
+    command = _headline_command([*_commands(text[:MAX_TEXT], names, source)], source) if names else RunCommand()
+    if not command.script:
+        return RunCommand(source=source)
+    note = f"{command.chosen_because}; it names {command.script}, which is taken for the script before it was renamed"
+    return replace(command, chosen_because=note)
+
+
+def _headline_command(found: list[_Found], source: str) -> RunCommand:
     if not found:
         return RunCommand(source=source)
     best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, len(c.env) > 0))
@@ -102,9 +116,9 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
                 continue
             script, argv, nproc, inner = started
             merged = {**listed, **block_env, **env, **inner}
-            merged = {name: _from_loop(value, loop) for name, value in merged.items()}
+            merged = {name: _expanded(value, loop) for name, value in merged.items()}
             yield _Found(
-                env=merged,
+                env={name: value for name, value in merged.items() if "$" not in value},
                 script=script,
                 argv=argv,
                 nproc=nproc,
@@ -143,6 +157,7 @@ def _simple_commands(line: str, fenced: bool) -> Iterator[list[str]]:
     if not fenced and ".py" not in line and not line.lstrip().startswith(("export ", "set ", "$", "ENV ")):
         return
     for span in _code_spans(line):
+        span = re.sub(r"=<([\w -]+)>", r"=$\1", span).replace("\\_", "_")
         text = re.sub(r"^\s*(?:\$|%|PS [^>]*>|[\w.@~:/-]*[#$]) (?=\S)", "", span)
         if _POWERSHELL.match(text.strip()):
             for piece in text.split(";"):
@@ -241,7 +256,9 @@ def _count(text: str) -> int | None:
     return int(match[1]) if match else (8 if text.startswith("$") else None)
 
 
-def _from_loop(value: str, loop: dict[str, str]) -> str:
+def _expanded(value: str, loop: dict[str, str]) -> str:
+    """The value with `${NAME:-default}` and loop variables filled in; any other `$` stays and tells nothing."""
+    value = re.sub(r"\$\{\w+:?-([^{}$]*)\}", r"\1", value)
     for name, first in loop.items():
         value = value.replace("${" + name + "}", first)
         value = re.sub(rf"\${name}\b", first.replace("\\", r"\\"), value)
