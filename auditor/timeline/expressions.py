@@ -69,7 +69,7 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
-_FOLDS = (ast.BitXor, ast.Mult, ast.Add, ast.Mod, ast.LShift, ast.BitOr, ast.BitAnd)
+_FOLDS = (ast.BitXor, ast.Mult, ast.LShift)
 METADATA = frozenset(
     "shape size numel ndim dim device dtype nelement element_size itemsize nbytes is_cuda layout stride storage_offset"
     " requires_grad is_floating_point is_leaf names training".split()
@@ -175,6 +175,8 @@ class Expressions(Machine):
             return Val(items=left.items + right.items)
         if op is ast.Add and (self.is_list(left) or self.is_list(right)):
             return self.concatenate(left, right, node)
+        if op is ast.Mult and (self.is_list(left) or self.is_list(right)):
+            return left if self.is_list(left) else right
         lin: Linear | None = None
         if left.lin is not None and right.lin is not None:
             if op is ast.Add:
@@ -330,7 +332,10 @@ class Expressions(Machine):
             t = join_taint(t, self.content(right))
             loops |= right.loops
             old |= right.old
-        return of_taint(taint(t.toks, t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS)), loops, old) if t is not NONE else of_taint(NONE, loops, old)
+        if t is not NONE:  # where a token is equal to another says where it is, not what it is
+            toks = t.toks if t.nll or t.counts or t.flags & DIFF else frozenset[Region]()
+            t = taint(toks, t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH))
+        return of_taint(t, loops, old)
 
     def compare(self, op: type, left: Val, right: Val) -> bool | None:
         """A comparison, when its outcome is known."""

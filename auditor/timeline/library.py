@@ -1039,7 +1039,7 @@ def _m_append(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AS
     for obj in base.objs:
         if obj.kind in ("list", "libmod"):
             for v in args[-1:]:
-                self.store_elem(obj, self.iterate(v, node, 0) if name in ("extend", "update") else v)
+                self.store_elem(obj, vary(self.iterate(v, node, 0) if name in ("extend", "update") else v, self.control))
         elif obj.kind == "tensor":
             for v in args:
                 self.add_content(obj, self.content(v))

@@ -105,6 +105,8 @@ class Machine:
         self.dead = False
         self.states: dict[Obj, Carrieds] = {}
         self.pending: frozenset[int] = frozenset()
+        self.control = 0
+        """Loops that the tests of the unknown branches around us vary with."""
         self.objects: dict[tuple[Any, ...], Obj] = {}
         self.hot: dict[Obj, None] = {}
         self.files: dict[Any, Taint] = {}

@@ -208,8 +208,9 @@ class Statements(Calls):
         first = self.guards_first_iteration(node.test)
         before = self.snapshot()
         self.weak += 1
-        saved_first = self.first_iteration
+        saved_first, saved_control = self.first_iteration, self.control
         self.first_iteration |= first
+        self.control |= test.loops & self.active
         self.run(node.body)
         self.first_iteration = saved_first
         ends = [] if self.dead else [self.snapshot()]
@@ -219,6 +220,7 @@ class Statements(Calls):
         if not self.dead:
             ends.append(self.snapshot())
         self.weak -= 1
+        self.control = saved_control
         self.merge(ends)
 
     def note_block(self, blocks: list[Skipped], node: ast.If, body: list[ast.stmt]) -> None:
