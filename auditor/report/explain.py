@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -17,6 +19,11 @@ from auditor.verdict import PgolfError
 if TYPE_CHECKING:
     from rules.base import Example, Rule
     from rules.rulings import Rulings
+
+SHORT = 15
+"""Examples up to this length are shown whole."""
+GAP = 4
+"""Fewer lines in common than this are shown, not left out."""
 
 
 def find(rules: Sequence[Rule], name: str) -> Rule:
@@ -157,18 +164,52 @@ def _section(page: Page, heading: str, body: str) -> None:
 
 
 def _examples(page: Page, rule: Rule) -> None:
-    """The first example that fires and the first that stays silent."""
-    labels = {True: "Wrong", False: "Right"} if rule.kind != "positive" else {True: "Example", False: "Not this"}
-    for fires, label in labels.items():
-        example = next((e for e in rule.examples if e.fires is fires), None)
+    """The first example that fires and the first that differs from it in code and stays silent."""
+    labels = ("Wrong", "Right") if rule.kind != "positive" else ("Example", "Not this")
+    fires = next((e for e in rule.examples if e.fires), None)
+    silent = next((e for e in rule.examples if not e.fires and (fires is None or e.code != fires.code)), None)
+    for label, example, other in ((labels[0], fires, silent), (labels[1], silent, fires)):
         if example is not None:
-            _example(page, label, example)
+            _example(page, label, example, other.code if other else "")
 
 
-def _example(page: Page, label: str, example: Example) -> None:
+def _example(page: Page, label: str, example: Example, other: str) -> None:
+    """One example; a long one only where it differs from the other."""
     page.gap()
     page.line((f"{label}: ", "bold"), example.title)
     if example.env:
         page.line("run with " + " ".join(f"{name}={value}" for name, value in example.env), indent=2)
-    for line in example.code.strip("\n").splitlines():
-        page.exact(code_line(line), indent=4)
+    lines = example.code.strip("\n").splitlines()
+    shown = set(range(len(lines)))
+    if len(lines) > SHORT and other:
+        shown = _telling(lines, other.strip("\n").splitlines()) or shown
+    previous = -1
+    for number in sorted(shown):
+        if number > previous + 1:
+            page.exact(("...", "dim"), indent=4)
+        page.exact(code_line(lines[number]), indent=4)
+        previous = number
+    if previous < len(lines) - 1:
+        page.exact(("...", "dim"), indent=4)
+
+
+def _telling(lines: list[str], other: list[str], context: int = 1) -> set[int]:
+    """Line numbers that differ from the other example, with neighbours and the headers they are nested in."""
+    differing: set[int] = set()
+    for tag, start, end, _, _ in SequenceMatcher(a=lines, b=other, autojunk=False).get_opcodes():
+        if tag != "equal":
+            differing.update(range(max(0, start - context), min(len(lines), end + context)))
+    headers = set()
+    for number in differing:
+        depth = _depth(lines[number])
+        for above in range(number - 1, -1, -1):
+            if lines[above].strip() and _depth(lines[above]) < depth:
+                headers.add(above)
+                depth = _depth(lines[above])
+    kept = sorted(differing | headers)
+    short_gaps = {n for low, high in pairwise(kept) if high - low <= GAP for n in range(low, high)}
+    return {n for n in (*kept, *short_gaps) if lines[n].strip()}
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())

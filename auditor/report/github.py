@@ -14,13 +14,15 @@ from auditor.verdict import Finding, Level, Report
 MAX_ANNOTATIONS = 10
 _COMMAND: dict[Level, str] = {"flag": "error", "hold": "warning", "warning": "warning", "note": "notice"}
 
+_SHOWN_FIRST = ("::error", "::warning", "::notice")
+
 
 def render(reports: Sequence[Report]) -> str:
     """At most ten annotations for all reports together, then one summary line a report."""
     unread = [r for r in reports if r.verdict == "error" or (r.verdict == "hold" and not r.findings)]
     found = [finding for report in reports if report not in unread for finding in report.findings]
-    lines = [_unread(report) for report in sorted(unread, key=lambda r: r.verdict)]
-    lines += [_annotation(finding) for finding in view.worst_first(tuple(found))]
+    lines = [_unread(report) for report in unread] + [_annotation(f) for f in view.worst_first(tuple(found))]
+    lines.sort(key=lambda line: _SHOWN_FIRST.index(line.partition(" ")[0]))
     shown = lines[:MAX_ANNOTATIONS]
     if len(lines) > len(shown):
         shown.append(f"pgolf: {len(lines) - len(shown)} more findings are not shown as annotations")
@@ -47,8 +49,8 @@ def _annotation(finding: Finding) -> str:
 
 
 def _unread(report: Report) -> str:
-    level = "error" if report.verdict == "error" else "warning"
-    properties = {"title": f"pgolf: {report.verdict}"}
+    level = "error" if report.verdict == "error" else "warning" if view.is_submission(report) else "notice"
+    properties = {"title": f"pgolf: {report.verdict if view.is_submission(report) else report.cls}"}
     if report.submission.script:
         properties = {"file": report.submission.script, **properties}
     return _command(level, properties, view.reason(report))

@@ -172,24 +172,16 @@ def relative_uri(file: str) -> str:
 
 
 def _invocation(reports: Sequence[Report]) -> dict[str, Any]:
-    notifications = [
-        {
-            "level": "error" if report.verdict == "error" else "warning",
-            "descriptor": {"id": report.verdict},
-            "message": {"text": _plain(f"{view.name_of(report)}: {report.verdict}: {view.reason(report)}")},
-        }
-        for report in reports
-        if report.verdict in ("hold", "error")
-    ]
-    notifications += [
-        {
-            "level": "note",
-            "descriptor": {"id": view.NOT_A_SUBMISSION},
-            "message": {"text": _plain(f"{view.name_of(report)}: not a submission: {view.reason(report)}")},
-        }
-        for report in reports
-        if not view.is_submission(report)
-    ]
+    notifications = []
+    for report in reports:
+        if not view.is_submission(report):
+            level, kind = "note", view.NOT_A_SUBMISSION
+        elif report.verdict in ("hold", "error"):
+            level, kind = ("error" if report.verdict == "error" else "warning"), report.verdict
+        else:
+            continue
+        text = _plain(f"{view.name_of(report)}: {kind}: {view.reason(report)}")
+        notifications.append({"level": level, "descriptor": {"id": kind}, "message": {"text": text}})
     return {
         "executionSuccessful": all(report.exit_code is not ExitCode.USAGE for report in reports),
         "toolExecutionNotifications": notifications,

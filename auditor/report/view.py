@@ -106,15 +106,26 @@ def positive(report: Report) -> Finding | None:
 
 
 def telling_config(report: Report, limit: int = 12) -> list[tuple[str, ConfigValue]]:
-    """Settings that the findings speak of, then settings that something other than the script decided."""
-    spoken = {word for text in _texts(report) for word in re.findall(r"\w+", text[:500])}
+    """Settings that bear on the findings: those that a finding names, then those that the code around it reads.
+
+    Where there are none, settings that something other than the script decided. This chooses what is shown
+    and decides nothing, so names may be compared loosely (`args.ttt_lr` and `TTT_LR`).
+    """
     config = sorted(report.submission.config.items())
-    named = [item for item in config if item[0] in spoken]
-    decided = [item for item in config if item[0] not in spoken and not item[1].source.startswith("default")]
-    return (named + decided)[:limit]
+    shown: dict[str, ConfigValue] = {}
+    for words in (_words(_texts(report)), _words(_surroundings(report))):
+        shown |= {name: setting for name, setting in config if name.upper() in words and name not in shown}
+    if not shown:
+        shown = {name: setting for name, setting in config if not setting.source.startswith("default")}
+    return list(shown.items())[:limit]
+
+
+def _words(texts: list[str]) -> set[str]:
+    return {word.upper() for text in texts for word in re.findall(r"\w+", text[:500])}
 
 
 def _texts(report: Report) -> list[str]:
+    """What the findings say."""
     texts = []
     for finding in report.findings:
         texts.append(finding.message)
@@ -122,6 +133,19 @@ def _texts(report: Report) -> list[str]:
             texts.extend(evidence.assumptions)
             texts.extend(part for step in evidence.path for part in (step.text, step.note))
     return texts
+
+
+def _surroundings(report: Report, near: int = 15) -> list[str]:
+    """The functions that the findings lie in, and the lines before each step, where its guards are."""
+    numbers: set[int] = set()
+    for finding in report.findings:
+        if quote(report, finding) is None:
+            continue
+        numbers.update(range(max(finding.function_line or 0, finding.line - 400), finding.line + near))
+        steps = [step.line for evidence in finding.evidence for step in evidence.path if step.file is None]
+        numbers.update(n for line in steps[:30] for n in range(line - near, line + 1))
+    lines = report.source_lines
+    return [lines[n - 1] for n in sorted(numbers) if 1 <= n <= len(lines)]
 
 
 def bpb(report: Report) -> str:

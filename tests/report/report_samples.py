@@ -115,7 +115,7 @@ NO_SUBMISSION = Report(
     Target(repo="openai/parameter-golf", pr=9003, head=HEAD, title="Fix a typo in the README"),
     ScriptInfo(chosen_because="the pull request adds nothing under records/"),
     Claims(),
-    "clean",
+    "hold",
     "not-a-submission",
 )
 PURE = Report(Target(path="my run/train_gpt.py"), INFO, CLAIMS, "clean", "pure-neural", (), {}, SOURCE)

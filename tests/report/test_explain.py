@@ -9,6 +9,7 @@ import pytest
 from auditor.report import rule_text
 from auditor.report.explain import explain, explain_json, find, rules_json, rules_table
 from auditor.verdict import PgolfError
+from rules.base import Example
 from rules.rulings import rulings
 from tests.report.report_rules import RULES
 
@@ -39,6 +40,19 @@ def test_a_rule_is_explained_with_text_examples_pattern_rulings_and_limits() -> 
     positions = [text.find(part) for part in parts]
     assert positions == sorted(positions) and positions[0] == 0
     assert all(len(line) <= 80 or line.lstrip().startswith("https://") for line in text.splitlines())
+
+
+def test_long_examples_are_shown_where_they_differ_with_their_headers() -> None:
+    class Long(type(TARGET_IN_KEY)):
+        prefix = "".join(f"a{n} = {n}\n" for n in range(30))
+        wrong = "def f():\n    x = 1\n    for t in ts:\n        y = 2\n        train(t)\n        score(t)\n"
+        right = wrong.replace("        train(t)\n", "")
+        examples = (Example("w", prefix + wrong, True), Example("r", prefix + right, False))
+
+    lines = [line.strip() for line in explain(Long(), RULINGS).splitlines()]
+    start = lines.index("Wrong: w")
+    assert lines[start + 1 : start + 6] == ["...", "def f():", "x = 1", "for t in ts:", "y = 2"]
+    assert "a29 = 29" not in lines
 
 
 def test_a_rule_is_explained_as_json() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -10,11 +11,11 @@ from rich.cells import cell_len
 
 from auditor.report import render
 from auditor.report.text import render as render_text
-from auditor.verdict import PgolfError, Report
+from auditor.verdict import ConfigValue, Finding, PgolfError, Report
 from rules.rulings import rulings
 from tests.report.hostile import reports
 from tests.report.report_rules import RULES
-from tests.report.report_samples import ALL, CLEAN, ERROR, FLAG
+from tests.report.report_samples import ALL, CLEAN, ERROR, FLAG, SCRIPT
 
 RULINGS = rulings()
 
@@ -80,10 +81,26 @@ def test_the_flag_comes_before_the_note_and_the_next_command_is_named() -> None:
     assert "https://github.com/openai/parameter-golf/pull/779#issuecomment-4145781641\n" in text
 
 
-def test_settings_that_the_findings_speak_of_come_first() -> None:
+def test_settings_that_the_findings_speak_of_are_shown_and_the_rest_counted() -> None:
     text = shown(FLAG)
-    assert text.index("NGRAM_CACHE=1") < text.index("NGRAM_ORDER=7")
+    assert "NGRAM_CACHE=1  (default:L97)" in text
+    assert "HIDDEN" not in text and "and 2 more" in text
+
+
+def test_without_findings_the_settings_of_the_run_command_are_shown() -> None:
+    text = shown(dataclasses.replace(FLAG, findings=(), verdict="clean", cls="pure-neural"))
+    assert "NGRAM_ORDER=7  (command)" in text
     assert "HIDDEN" not in text
+
+
+def test_settings_that_the_code_around_a_finding_reads_are_shown() -> None:
+    source = ("def adapt(args):", "    step(args.ttt_lr)", *["    pass"] * 60, "if args.elsewhere: pass")
+    config = {name: ConfigValue("1", "default:L1") for name in ("TTT_LR", "ELSEWHERE")}
+    finding = Finding("val-token-ttt", "flag", "m", SCRIPT, 2, function_line=1)
+    info = dataclasses.replace(FLAG.submission, config=config)
+    text = shown(dataclasses.replace(FLAG, submission=info, findings=(finding,), source_lines=source))
+    assert "TTT_LR=1" in text
+    assert "ELSEWHERE" not in text
 
 
 def test_an_unreadable_target_is_not_called_clean() -> None:
