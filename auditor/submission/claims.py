@@ -39,7 +39,7 @@ _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_ru
 _NUMBER = r"(?<![\d.])([0-4]\.\d{2,10})(?![\d.]*\d)"
 _PENDING = re.compile(r"(?:bpb|score|result)\b[^\n\d|]{0,24}?\b(?:pending|tbd|to be determined|wip)\b", re.IGNORECASE)
 _SCORE = re.compile(
-    rf"(?:val[_ ]?bpb|\bbpb|mean bpb)\b[^\n\d|.]{{0,40}}?[:=≈~|]\s*[*`~≈ ]*{_NUMBER}"
+    rf"(?:val[_ ]?bpb|\bbpb)\b(?:[^\n\d|.]{{0,40}}?[:=≈~|]|\s)[*`~≈ ]*{_NUMBER}"
     rf"|{_NUMBER}\**\s*(?:val_)?(?:bpb|BPB)\b",
     re.IGNORECASE,
 )

@@ -25,9 +25,8 @@ MAX_BLOB = 64 << 20
 MAX_CHANGES = 50_000
 """A pull request that changes more files than this is refused."""
 _MAX_DEPTH = 64
-_BATCH = 400
-"""Object ids written before replies are read: both directions stay below one pipe buffer."""
 
+_NO_GIT = "git could not be started: install it to read a --mirror"
 _LINK, _SUBMODULE, _DIRECTORY = b"120000", b"160000", b"40000"
 
 _ENVIRONMENT = {
@@ -245,19 +244,22 @@ class Mirror:
         return kind, data[:-1]
 
     def _reader(self, mode: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            self._argv("cat-file", mode),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(),
-        )
+        try:
+            return subprocess.Popen(
+                self._argv("cat-file", mode),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        except OSError as error:
+            raise PgolfError(_NO_GIT) from error
 
     def _argv(self, *arguments: str) -> list[str]:
         return ["git", *_SETTINGS, f"--git-dir={self._gitdir}", *arguments]
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run(self._argv(*arguments), capture_output=True, env=_environment(), check=False)
+        done = _spawn(self._argv(*arguments))
         if done.returncode != 0:
             reason = done.stderr.decode("utf-8", "replace").strip().splitlines()[:1]
             raise PgolfError(
@@ -285,18 +287,14 @@ class Mirror:
     @cached_property
     def _history(self) -> _History:
         # A clone with a work tree may stand on any branch; its remote's default branch is the one that counts.
-        for name in ("refs/remotes/origin/HEAD", "HEAD"):
-            found = self._run("for-each-ref", "--format=%(objectname)", name) if "/" in name else ""
-            main = found.strip() or self._resolve(name)
-            if main:
-                break
-        else:
+        main = self._resolve("refs/remotes/origin/HEAD") or self._resolve("HEAD")
+        if not main:
             raise PgolfError(f"{self._gitdir} has no default branch: HEAD names no commit")
         return _History(self._run("rev-list", "--topo-order", "--parents", "--all"), main)
 
     def _resolve(self, name: str) -> str:
-        command = self._argv("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^{commit}")
-        done = subprocess.run(command, capture_output=True, env=_environment(), check=False)
+        """The commit that one of our own fixed names stands for; empty when there is none."""
+        done = _spawn(self._argv("rev-parse", "--verify", "--quiet", name + "^{commit}"))
         return done.stdout.decode("ascii", "replace").strip() if done.returncode == 0 else ""
 
 
@@ -376,6 +374,13 @@ def _git_directory(path: Path) -> Path:
 def _environment() -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return inherited | _ENVIRONMENT
+
+
+def _spawn(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(argv, capture_output=True, env=_environment(), check=False)
+    except OSError as error:
+        raise PgolfError(_NO_GIT) from error
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

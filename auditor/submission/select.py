@@ -21,7 +21,7 @@ from auditor.submission.logs import is_log_name
 from auditor.submission.model import Tree
 from auditor.verdict import PgolfError
 
-_RECORD = re.compile(r"((?:.*?/)?records/(?:track[^/]*/)?[^/]+)/")
+_RECORD = re.compile(r"((?:.*?/)?records/(?:track[^/]*/[^/]+|(?!track)[^/]+))/", re.DOTALL)
 _TRACK = re.compile(r"(?:^|/)records/(track[^/]*)/")
 _DATE = re.compile(r"(20\d\d)-(\d{1,2})-(\d{1,2})")
 _FIXTURE = re.compile(r"(?:^|/)(?:tests?|fixtures|testdata|\.[^/]+|__pycache__)/")
