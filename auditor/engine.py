@@ -155,7 +155,8 @@ def with_log_evidence(facts: Facts) -> Facts:
         for block in executed(messages, run.skipped):
             forced[block.branch_line] = block.branch
         if run.headline is not None:
-            for block in not_executed(messages, run.taken, run.headline.place.line):
+            finals = [r.place.line for r in run.reports if r.bits and r.order > run.headline.order * 0.4]
+            for block in not_executed(messages, run.taken, finals):
                 forced[block.branch_line] = not block.branch
         if forced == facts.forced:
             return facts

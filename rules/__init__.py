@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import cache
 
 from rules.base import Rule
+from rules.calibration.val_calibration import ValCalibration
 from rules.neural.pure_neural import PureNeural
+from rules.ngram.cache_before_score import CacheBeforeScore
 from rules.ngram.context_only_ngram import ContextOnlyNgram
 from rules.ngram.ngram_target_in_key import NgramTargetInKey
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
 from rules.readability.opaque_code import OpaqueCode
+from rules.slot.slot_scored_region import SlotScoredRegion
 from rules.ttt.score_first_ttt import ScoreFirstTTT
 from rules.ttt.two_pass_rescoring import TwoPassRescoring
 from rules.ttt.val_token_ttt import ValTokenTTT
@@ -24,6 +27,9 @@ def catalogue() -> tuple[Rule, ...]:
         NgramTargetInKey(),
         TwoPassRescoring(),
         UnnormalizedMixture(),
+        SlotScoredRegion(),
+        ValCalibration(),
+        CacheBeforeScore(),
         BrokenScript(),
         OpaqueCode(),
         ScoreFirstTTT(),

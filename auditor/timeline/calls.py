@@ -138,6 +138,12 @@ class Calls(Summaries):
                 value = self.optimizer_method(obj, name, args, node)
             elif kind == "class":
                 value = self.class_method(obj, name, args, kwargs, node)
+            elif kind == "handle":
+                for hooked in obj.extra:
+                    self.hooks.pop(hooked, None)
+                self.version += 1
+                self.effects += 1
+                value = NONE_VAL
             elif kind in ("module", "super"):
                 value = self.call_value(self.attribute(of_obj(obj), name, node), args, kwargs, node)
             elif kind == "func" and name in obj.fields:
@@ -308,8 +314,16 @@ class Calls(Summaries):
             return NONE_VAL
         if name in ("get_parameter", "get_submodule"):
             return Val(objs=base.objs, taint=taint(flags=PARAMS | DIFF) if name == "get_parameter" else NONE)
-        if name == "register_forward_hook" or name == "register_forward_pre_hook":
-            return UNKNOWN
+        if name in ("register_forward_hook", "register_forward_pre_hook") and args:
+            for obj in base.objs:
+                hooks = self.hooks.setdefault(obj, [])
+                if args[0] not in hooks:
+                    hooks.append(args[0])
+            self.version += 1
+            self.effects += 1
+            handle = self.alloc("handle", "handle", node)
+            handle.extra = base.objs if handle.extra is None else handle.extra
+            return of_obj(handle)
         plain = tuple(o for o in base.objs if not self.is_module(o))
         return self.value_method(Val(objs=plain, taint=base.taint), name, args, kwargs, node) if plain else self.through_modules(base, self.unknown(*args, *kwargs.values()))
 
@@ -394,7 +408,10 @@ class Calls(Summaries):
             method = obj.fields.get(name) or self.class_attribute(obj.extra, name)
             if method is not None:
                 fn = self.bind(method, of_obj(obj)) if name not in obj.fields else method
-                return self.through_module(obj, self.call_value(fn, args, kwargs, node))
+                result = self.through_module(obj, self.call_value(fn, args, kwargs, node))
+                if obj in self.hooks:
+                    self.run_hooks(obj, args, result, node)
+                return result
         return self.through_module(obj, self.unknown(*args, *kwargs.values()))
 
     def enter_function(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
@@ -520,7 +537,7 @@ class Calls(Summaries):
                 self.store_field(obj, name, value)
             for name in names:
                 if name not in obj.fields and name in cls.fields:
-                    obj.fields[name] = cls.fields[name]
+                    obj.fields[name] = self.field_default(cls.fields[name], node)
             if cls.extra["optimizer"]:
                 obj.fields["params"] = args[0] if args else UNKNOWN
         if cls.extra["optimizer"] and args:
@@ -532,6 +549,18 @@ class Calls(Summaries):
         if post is not None:
             self.call_value(self.bind(post, of_obj(obj)), [], {}, node)
         return of_obj(obj)
+
+    def run_hooks(self, obj: Obj, args: list[Val], result: Val, node: ast.AST) -> None:
+        """Forward hooks see the inputs and the output of a module."""
+        for hook in list(self.hooks[obj]):
+            self.call_value(hook, [of_obj(obj), Val(items=tuple(args)), result], {}, node)
+
+    def field_default(self, default: Val, node: ast.AST) -> Val:
+        """Default of a dataclass field."""
+        if len(default.objs) == 1 and default.objs[0].kind == "field":
+            factory = default.objs[0].extra
+            return self.call_value(factory, [], {}, node) if factory is not None else UNKNOWN
+        return default
 
     def import_module(self, name: str, node: ast.AST) -> Val | None:
         """A sibling module of the script, interpreted once; None for library modules."""

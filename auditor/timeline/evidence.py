@@ -97,10 +97,10 @@ def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
     return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
 
 
-def not_executed(messages: Messages, taken: Sequence[Skipped], reported_line: int) -> list[Skipped]:
-    """Blocks that the configuration runs and the log lacks, although it goes on to the last report."""
-    last = max((m.line for m in messages.all if m.text in messages.logged), default=0)
-    if last < reported_line:
+def not_executed(messages: Messages, taken: Sequence[Skipped], report_lines: Sequence[int]) -> list[Skipped]:
+    """Blocks that the configuration runs and the log lacks, although it holds one of the final reports."""
+    logged_lines = {m.line for m in messages.all if m.text in messages.logged}
+    if not logged_lines & set(report_lines):
         return []
     missing = []
     for block in taken:

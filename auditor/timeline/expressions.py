@@ -247,12 +247,11 @@ class Expressions(Machine):
         if b.flags & BITS and not b.nll:
             return with_flags(t, BITS)
         if a.counts and b.counts:
-            newer = frozenset(r for c in a.counts for r in self.read_list[c].key)
-            older = frozenset(r for c in b.counts for r in self.read_list[c].key)
-            if older and newer > older:
+            older = frozenset(_read_site(r) for c in b.counts for r in self.read_list[c].key)
+            if older:
                 for c in a.counts:
                     read = self.read_list[c]
-                    if read.key > older and not read.target_in_key:
+                    if frozenset(map(_read_site, read.key)) > older and not read.target_in_key:
                         read.target_in_key = True
                         read.why = "its key holds one token more than the key of the count that it is divided by"
         return t
@@ -333,8 +332,7 @@ class Expressions(Machine):
             loops |= right.loops
             old |= right.old
         if t is not NONE:  # where a token is equal to another says where it is, not what it is
-            toks = t.toks if t.nll or t.counts or t.flags & DIFF else frozenset[Region]()
-            t = taint(toks, t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH))
+            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH))
         return of_taint(t, loops, old)
 
     def compare(self, op: type, left: Val, right: Val) -> bool | None:
@@ -739,8 +737,10 @@ class Expressions(Machine):
             if not t.flags & DIFF or t.counts:
                 return self.table_read(table, Val(taint=t), index, key, node, exact=False)
         flags_out = t
-        if key is not NONE:
+        if key.toks:
             flags_out = join_taint(t, with_flags(key, drop=HASH | VOCAB))
+        elif key.deps or key.upd:  # a mask picks; it is not part of what it picks
+            flags_out = join_taint(t, taint(upd=key.upd, deps=key.deps))
         lin = base.lin
         objs: tuple[Obj, ...] = ()
         if is_params(base):
@@ -772,6 +772,8 @@ class Expressions(Machine):
                     shift = 1
                 if start is not None and not start.terms and start.const < 0:
                     start = None
+                if low.const is NOCONST:
+                    site = getattr(node, "lineno", 0) * 1000 + getattr(node, "col_offset", 0)
         elif not isinstance(last, (ast.Constant,)) or not isinstance(index_node, ast.Tuple):
             start = self.ev(last).lin if isinstance(index_node, ast.Tuple) else index.lin
             site = getattr(node, "lineno", 0) * 1000 + getattr(node, "col_offset", 0)
@@ -787,6 +789,11 @@ class Expressions(Machine):
                 )
             )
         return out
+
+
+def _read_site(r: Region) -> tuple[int, int]:
+    """The read that a region of a key comes from."""
+    return r.site, r.shift
 
 
 _DISPATCH: dict[type, Callable[[Any, Any], Val]] = {

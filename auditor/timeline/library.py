@@ -302,7 +302,13 @@ class Library(Objects):
             return value
         result = self.unknown(*args, *kwargs.values())
         t = join_taint(result.taint, taint(upd=self.states_of(obj)))
-        return of_taint(with_flags(t, DIFF, HASH), result.loops, result.old)
+        out = of_taint(with_flags(t, DIFF, HASH), result.loops, result.old)
+        if obj in self.hooks:
+            self.run_hooks(obj, args, out, node)
+        return out
+
+    def run_hooks(self, obj: Obj, args: Args, result: Val, node: ast.AST) -> None:
+        raise NotImplementedError
 
     # ---- training ------------------------------------------------------------------------------------
 
@@ -844,6 +850,13 @@ def _kl(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> 
     return retaint(v, with_flags(v.taint, drop=VOCAB))
 
 
+def _field(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`dataclasses.field`: the default, made anew for each instance."""
+    obj = self.alloc("field", "field", node)
+    obj.extra = kwargs.get("default_factory")
+    return kwargs.get("default", of_obj(obj))
+
+
 def _functional_call(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) < 3:
         return None
@@ -900,6 +913,7 @@ _PATHS: dict[str, Handler] = {
     "collections.deque": _deque,
     "types.SimpleNamespace": _namespace,
     "functools.partial": _partial,
+    "dataclasses.field": _field,
     "pathlib.Path": _path,
     "tqdm.tqdm": _identity,
     "tqdm.auto.tqdm": _identity,

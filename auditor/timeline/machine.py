@@ -131,6 +131,7 @@ class Machine:
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int], Taint] = {}
         self.stack: list[Any] = []
+        self.hooks: dict[Obj, list[Val]] = {}
         self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
         self.oldest_write = NEVER
@@ -528,7 +529,7 @@ class Machine:
                 return bool(v.const)
             except Exception:
                 return None
-        if v.items is not None:
+        if v.items is not None and NONE_OBJ not in v.objs:
             return bool(v.items)
         return None
 
@@ -536,13 +537,9 @@ class Machine:
         """Whether a value is None, when it is known."""
         if v.const is not NOCONST:
             return v.const is None
-        if v.items is not None:
-            return False
-        if v.objs:
-            if NONE_OBJ in v.objs:
-                return None
-            return False
-        return None
+        if NONE_OBJ in v.objs:
+            return None
+        return False if v.items is not None or v.objs else None
 
     def unknown(self, *values: Val) -> Val:
         """Result of an operation of which nothing is known: made from everything it was given."""

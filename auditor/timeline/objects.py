@@ -93,6 +93,8 @@ class Objects(Expressions):
                 return self.bind_or_read(value, obj, node)
             if name == "__class__":
                 return of_obj(obj.extra)
+            if name in ("weight", "bias") and self.is_module(obj):
+                return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
             getter = self.class_attribute(obj.extra, "__getattr__")
             if getter is not None:
                 return self.call_value(self.bind(getter, of_obj(obj)), [constant(name)], {}, node)

@@ -29,7 +29,7 @@ HANDLE = 512  # an open file or buffer
 NORMED = 1024  # divided by the sum over the vocabulary
 STATE = 2048  # a snapshot of parameters (state dict)
 
-MAX_REGIONS = 10
+MAX_REGIONS = 16
 
 
 class Region(NamedTuple):
@@ -118,15 +118,26 @@ def taint(
 
 
 def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
-    merged = []
-    for split in sorted({r.split for r in toks}):
-        group = [r for r in toks if r.split == split]
-        loops, old = group[0].loops, 0
-        for region in group:
-            loops &= region.loops
-            old |= region.old
-        merged.append(Region(split, loops, old))
-    return frozenset(merged)
+    """Fewer regions: first one for each read, then one for all."""
+    for by_read in (True, False):
+        groups: dict[Any, list[Region]] = {}
+        for r in toks:
+            groups.setdefault((r.split, r.site, r.shift, r.arg) if by_read else (r.split,), []).append(r)
+        merged = []
+        for group in groups.values():
+            first = group[0]
+            loops, old, start = first.loops, 0, first.start
+            for region in group:
+                loops &= region.loops
+                old |= region.old
+                if region.start != start:
+                    start = None
+            kept = first._replace(loops=loops, old=old, start=start)
+            merged.append(kept if by_read else Region(first.split, loops, old))
+        toks = frozenset(merged)
+        if len(toks) <= MAX_REGIONS:
+            break
+    return toks
 
 
 NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0)
@@ -305,6 +316,10 @@ def join(a: Val, b: Val) -> Val:
     if a.items is not None or b.items is not None:
         if a.items is not None and b.items is not None and len(a.items) == len(b.items):
             items = tuple(map(join, a.items, b.items))
+        elif a.objs == (NONE_OBJ,) and a.items is None:
+            items = b.items
+        elif b.objs == (NONE_OBJ,) and b.items is None:
+            items = a.items
         else:  # a tuple meets something else: keep the contents
             for whole in (a, b):
                 for item in whole.items or ():
