@@ -196,7 +196,9 @@ def _rule(findings: Sequence[Finding], rulings: Rulings) -> list[str]:
     if not cited and not conditions:
         return []
     named = " and ".join(f"{name} ({view.CONDITIONS[name]})" for name in conditions)
-    condition = f" This is about {named} of [issue 1017]({rulings.rulings['issue1017'].url})." if named else ""
+    condition = (
+        f" This is about {named} of [issue 1017]({rulings.rulings['issue1017'].url})." if named else " What was ruled:"
+    )
     listed = "\n".join(f"- {_ruling(ruling)}" for ruling in cited)
     return [f"**The rule.**{condition}", *([listed] if listed else [])]
 
