@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import sys
 import threading
 import time
@@ -135,7 +136,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     file = name + ("!unpacked" if packing else "")
     config = settings(submission, text, env)
     facts = Facts(submission, file, text, tree, config, modules, packing, problem, broken)
-    if tree is not None and submission.logs:
+    if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
     _ = facts.run
     timings["timeline"] = _since(start)
@@ -154,7 +155,7 @@ def with_log_evidence(facts: Facts) -> Facts:
         forced = dict(facts.forced)
         for block in executed(messages, run.skipped):
             forced[block.branch_line] = block.branch
-        if run.headline is not None:
+        if run.headline is not None and _same_program(log.text, facts):
             finals = [r.place.line for r in run.reports if r.bits and r.order > run.headline.order * 0.4]
             for block in not_executed(messages, run.taken, finals):
                 forced[block.branch_line] = not block.branch
@@ -162,6 +163,12 @@ def with_log_evidence(facts: Facts) -> Facts:
             return facts
         facts = replace(facts, forced=forced, evidence_source=source)
     return facts
+
+
+def _same_program(log: str, facts: Facts) -> bool:
+    """Whether the log may be of this script: a code size that it prints must be the committed one."""
+    printed = re.search(r"[Cc]ode size[^0-9\n]{0,20}([0-9]{3,8})", log)
+    return printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode()))
 
 
 def _siblings(submission: Submission) -> Mapping[str, bytes]:

@@ -41,4 +41,4 @@ def settings(submission: Submission, code: str, overrides: Mapping[str, str]) ->
 def _plain(value: str) -> str:
     """A printed value as it would be set: `True` is 1."""
     text = value.strip().strip("'\"")
-    return {"True": "1", "False": "0", "None": ""}.get(text, text)
+    return {"True": "1", "False": "0", "None": "", "enabled": "1", "disabled": "0"}.get(text, text)

@@ -492,7 +492,19 @@ class Expressions(Machine):
             value = self.ev(node.elt)
             self.store_elem(obj, vary(value, loops) if value.const is NOCONST or loops else value)
         self.frame.vars = saved
+        obj.extra = self.comprehension_length(node)
         return Val(objs=(obj,), loops=0)
+
+    def comprehension_length(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> int | None:
+        """Length of `[... for _ in range(n)]`, when it is known."""
+        first = node.generators[0]
+        source = first.iter
+        if len(node.generators) > 1 or first.ifs or not isinstance(source, ast.Call) or len(source.args) != 1:
+            return None
+        if not (isinstance(source.func, ast.Name) and source.func.id == "range"):
+            return None
+        count = self.ev(source.args[0]).const
+        return count if isinstance(count, int) else None
 
     def ev_dictcomp(self, node: ast.DictComp) -> Val:
         obj = self.alloc("dict", "dict", node)

@@ -267,6 +267,7 @@ class Library(Objects):
 
     def new_libmod(self, name: str, args: Args, node: ast.AST) -> Val:
         obj = self.alloc("libmod", name, node)
+        self.note_model(name, args)
         if name in ("ModuleList", "Sequential", "ModuleDict", "ParameterList", "ParameterDict"):
             for index, arg in enumerate(args):
                 if name == "Sequential" and not (len(args) == 1 and arg.objs and arg.objs[0].kind == "list"):
@@ -290,6 +291,19 @@ class Library(Objects):
                 self.states[obj] = tensor.taint.upd
             return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
         return of_obj(obj)
+
+    def note_model(self, name: str, args: Args) -> None:
+        """Vocabulary and width from the first embedding, depth from the longest list of the script's own modules."""
+        model = self.timeline.model
+        if name == "Embedding" and len(args) >= 2 and "vocab" not in model:
+            vocab, dim = args[0].const, args[1].const
+            if isinstance(vocab, int) and isinstance(dim, int):
+                model["vocab"], model["dim"] = vocab, dim
+        elif name == "ModuleList" and args and args[0].objs and args[0].objs[0].kind == "list":
+            made = args[0].objs[0]
+            blocks = made.elem is not None and any(o.kind == "inst" for o in made.elem.objs)
+            if blocks and isinstance(made.extra, int):
+                model["layers"] = max(made.extra, model.get("layers") or 0)
 
     def call_libmod(self, obj: Obj, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """`module(x)` of a library module."""

@@ -26,8 +26,11 @@ def rows(timeline: Timeline, text_of: Callable[[int], str]) -> Iterator[tuple[in
         events.append((mix.order, (0, "MIX", mix.place.line, mix.place.function, text_of(mix.place.line), "the scored token's probability only")))
     headline = timeline.headline
     for report in timeline.reports:
-        kind = "HEADLINE" if report is headline else "REPORT"
+        kind = "HEADLINE" if headline is not None and report.place.line == headline.place.line else "REPORT"
         detail = f"scores {', '.join(map(str, sorted(report.scores)))}" + ("" if report.bits else ", not in bits")
         events.append((report.order, (0, kind, report.place.line, report.place.function, text_of(report.place.line), detail)))
+    last = None
     for _, row in sorted(events, key=lambda e: e[0]):
-        yield row
+        if row != last:
+            yield row
+        last = row
