@@ -7,7 +7,6 @@ deviations, pre-quantisation values and baselines are passed over, and every num
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -39,7 +38,7 @@ _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_ru
 _NUMBER = r"(?<![\d.])([0-4]\.\d{2,10})(?![\d.]*\d)"
 _PENDING = re.compile(r"(?:bpb|score|result)\b[^\n\d|]{0,24}?\b(?:pending|tbd|to be determined|wip)\b", re.IGNORECASE)
 _SCORE = re.compile(
-    rf"(?:val[_ ]?bpb|\bbpb)\b(?:[^\n\d|.]{{0,40}}?[:=≈~|]|\s)[*`~≈ ]*{_NUMBER}"
+    rf"(?:val[_ ]?bpb|\bbpb)\b(?:(?:\([^()\n]{{0,40}}\)|[^\n\d|.(]){{0,40}}?[:=≈~|]|\s)[*`~≈ ]*{_NUMBER}"
     rf"|{_NUMBER}\**\s*(?:val_)?(?:bpb|BPB)\b",
     re.IGNORECASE,
 )
@@ -99,8 +98,10 @@ def plausible(value: object) -> float | None:
         value = match[1] if match else None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, int) and value.bit_length() > 64:
+        return None
     number = float(value)
-    return number if math.isfinite(number) and 0.01 < number < 5 else None
+    return number if 0.01 < number < 5 else None
 
 
 def _json_score(data: Mapping[str, object]) -> float | None:
@@ -185,7 +186,7 @@ def _size(value: object) -> int | None:
     if isinstance(value, str):
         match = _BYTES.search(value)
         value = int(match[1].replace(",", "")) if match else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 1_000 <= value < 1 << 40 else None
 

@@ -152,8 +152,13 @@ class PyGithubApi:
         self._repo = repo
         self._with_token = token is not None
         # No retries and no waiting: the answer to a limit is one line that says what to do.
-        client = github.Github(auth=auth, timeout=_TIMEOUT_S, retry=None, per_page=100, seconds_between_requests=0)
-        self._remote: Any = client.get_repo(repo, lazy=True)
+        self._client = github.Github(
+            auth=auth, timeout=_TIMEOUT_S, retry=None, per_page=100, seconds_between_requests=0
+        )
+
+    @cached_property
+    def _remote(self) -> Any:
+        return self._client.get_repo(self._repo)
 
     def pull(self, number: int) -> ApiPull:
         """See `Api.pull`."""

@@ -110,7 +110,7 @@ def test_a_folder_lists_unchanged_files_too(forge: Any) -> None:
 HOSTILE = [
     b"--upload-pack=touch pwned",
     b"new\nline.py",
-    b"tab\tquote\".py",
+    b'tab\tquote".py',
     b"\x1b]0;title\x07\x1b[31mred.py",
     b"[click](http://example.org) @everyone.py",
     b"\xff\xfe-not-utf8.py",

@@ -17,7 +17,9 @@ C = "records/track_non_record_16mb/2026-03-22_C"
 class FakeTree:
     """Files in memory."""
 
-    def __init__(self, files: dict[str, bytes], changed: set[str] | None = None, upstream: frozenset[str] = frozenset()):
+    def __init__(
+        self, files: dict[str, bytes], changed: set[str] | None = None, upstream: frozenset[str] = frozenset()
+    ):
         self._files = files
         self._upstream = upstream
 
