@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import posixpath
 import re
 import sys
 import threading
@@ -18,12 +19,13 @@ from auditor.program.source import UnreadableSource, parse, read_source
 from auditor.submission.model import Submission
 from auditor.submission.unpack import Unpacked, unpack
 from auditor.timeline.evidence import Messages, executed, not_executed
-from auditor.verdict import ConfigValue, Finding, Report, ScriptInfo
+from auditor.verdict import ConfigValue, Finding, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
 STACK_BYTES = 512 << 20
 RECURSION = 60_000
 LOG_LINES = 20_000
+SIBLING_BYTES = 4 << 20
 
 
 class Rule(Protocol):
@@ -171,16 +173,18 @@ def _same_program(log: str, facts: Facts) -> bool:
     return printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode()))
 
 
-def _siblings(submission: Submission) -> Mapping[str, bytes]:
-    out: dict[str, bytes] = {}
-    folder = submission.folder or ""
-    for name, size in submission.data_files.items():
-        if size <= 4 << 20 and not name.endswith((".py", ".md", ".json", ".log", ".txt", ".bin", ".pt", ".ptz")):
-            path = f"{folder}/{name}" if folder else name
-            out[name] = submission.tree.read(path)
-    for module, code in submission.modules.items():
-        out[f"{module}.py"] = code
-    return out
+def _siblings(submission: Submission) -> Callable[[str], bytes | None]:
+    """Other files of the submission, by path relative to the script's folder; None where there is none."""
+    folder = (submission.script or "").rpartition("/")[0]
+
+    def read(path: str) -> bytes | None:
+        whole = posixpath.normpath(posixpath.join(folder, path))
+        try:
+            return submission.tree.read(whole) if submission.tree.size(whole) <= SIBLING_BYTES else None
+        except (PgolfError, KeyError, OSError):
+            return None
+
+    return read
 
 
 def _decoded(modules: Mapping[str, bytes]) -> dict[str, str]:

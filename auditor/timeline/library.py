@@ -393,6 +393,9 @@ class Library(Objects):
         t = NONE
         for arg in [*args, *kwargs.values()]:
             t = join_taint(t, self.content(arg))
+        view = getattr(getattr(node, "func", None), "value", None)
+        if not tensors and isinstance(view, ast.Subscript):  # a slice is a view of its tensor
+            tensors = [o for o in self.ev(view.value).objs if o.kind == "tensor"]
         for obj in tensors:
             if name in ("zero_",):
                 if not self.weak:
@@ -403,7 +406,7 @@ class Library(Objects):
                     index = self.content(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
                     self.write_tensor(obj, t, index, any(r.split == "val" for r in index.toks) and not index.flags & DIFF, node)
                 else:
-                    self.add_content(obj, taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags & ~HASH))
+                    self.add_content(obj, with_flags(t, HASH if name in _FOLDING and t.toks and not t.flags & DIFF else 0))
                     if t.upd:
                         self.add_state(obj, t.upd)
         if tensors:
@@ -429,6 +432,7 @@ class Library(Objects):
 
 _LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "NODE_RANK": "0"}
 _SWITCHES = frozenset({"0", "1", "true", "false", "yes", "no", "on", "off", "", "none"})
+_FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 _METADATA_METHODS = frozenset(
     "size numel dim ndimension element_size is_floating_point is_contiguous get_device nelement data_ptr stride type".split()
 )

@@ -401,6 +401,9 @@ class Machine:
             self.read_list.append(found)
         else:
             found.key |= key.toks
+        if not found.target_in_key and {0, 1} <= {r.shift for r in found.key}:
+            found.target_in_key = True
+            found.why = "its key holds both sides of the input/target pair"
         found.key_sites = tuple(sorted({r.site // 1000 for r in found.key if r.site}))
         return found
 

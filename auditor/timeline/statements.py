@@ -197,6 +197,8 @@ class Statements(Calls):
                 self.note_forced(node, known)
         if known is None and isinstance(node.test, ast.Name | ast.Attribute) and test.objs and self.is_none(test) is False and all(o.kind in ("inst", "func", "class") for o in test.objs):
             known = True
+        if known is not None and self.gives_up(node.body if known else node.orelse):
+            known = not known  # the reported run got past this check
         if known is not None:
             taken, left_out = (node.body, node.orelse) if known else (node.orelse, node.body)
             if left_out:
@@ -222,6 +224,10 @@ class Statements(Calls):
         self.weak -= 1
         self.control = saved_control
         self.merge(ends)
+
+    def gives_up(self, body: list[ast.stmt]) -> bool:
+        """Whether a block only ends the program with an error."""
+        return bool(body) and isinstance(body[-1], ast.Raise) and all(isinstance(s, ast.Expr | ast.Assign | ast.Raise) for s in body)
 
     def note_block(self, blocks: list[Skipped], node: ast.If, body: list[ast.stmt]) -> None:
         key = (node.lineno, node.col_offset, body is node.body, blocks is self.timeline.taken)
