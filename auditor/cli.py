@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from auditor.submission.model import Submission
 
 DEFAULT_REPO = "openai/parameter-golf"
-WIDTH = 100
-"""Columns of the text format: fixed, so that the same input gives the same text everywhere."""
+HELP_WIDTH = 100
+"""Columns of the help texts: fixed, so that they are the same everywhere."""
 SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
 """Exit codes from the mildest to the most severe: with several targets the worst one decides."""
 
@@ -35,7 +35,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "terminal_width": WIDTH, "max_content_width": WIDTH},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "terminal_width": HELP_WIDTH,
+        "max_content_width": HELP_WIDTH,
+    },
 )
 
 
@@ -240,7 +244,7 @@ def explain(
         if format is TextOrJson.json:
             emit(pages.explain_json(found, rulings()), None)
         else:
-            emit(pages.explain(found, rulings(), color=use_color(color.value, None), width=WIDTH), None)
+            emit(pages.explain(found, rulings(), color=use_color(color.value, None), width=None), None)
 
 
 @app.command()
@@ -259,7 +263,7 @@ def rules(format: DataFormat = TextOrJson.text, color: ColorOption = Color.auto)
         if format is TextOrJson.json:
             emit(pages.rules_json(catalogue()), None)
         else:
-            emit(pages.rules_table(catalogue(), color=use_color(color.value, None), width=WIDTH), None)
+            emit(pages.rules_table(catalogue(), color=use_color(color.value, None), width=None), None)
 
 
 @app.command()
@@ -317,7 +321,7 @@ def show(reports: list[Report], format: Format, output: Path | None, color: Colo
     from rules.rulings import rulings
 
     colored = use_color(color.value, output)
-    emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=WIDTH), output)
+    emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=None), output)
 
 
 def unreadable(target: str, reason: str) -> Report:

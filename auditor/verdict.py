@@ -77,7 +77,7 @@ class Finding:
     def fingerprint(self) -> str:
         """Stable across rebases: no line numbers, no file path."""
         text = "\0".join((self.rule, self.anchor or self.message))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from auditor.report import view
@@ -11,7 +11,7 @@ from auditor.report.terminal import LEVEL_STYLE, Page
 from auditor.verdict import Evidence, Finding, Report
 
 if TYPE_CHECKING:
-    from rules.rulings import Rulings
+    from rules.rulings import Ruling, Rulings
 
 _OUTCOME = {
     "clean": "the evaluation path was read and no rule fired",
@@ -31,14 +31,27 @@ def render(report: Report, rulings: Rulings, *, color: bool, width: int | None) 
         page.line(one_line(view.reason(report)))
         return page.finish()
     _submission(page, report)
-    for finding in view.worst_first(report.findings):
+    findings = view.worst_first(report.findings)
+    full = [finding for finding in findings if _deserves_room(report, finding)]
+    # Several findings rest on the same rulings: they are numbered here and spelled out once, at the end.
+    cited = rulings.cited(tuple(dict.fromkeys(name for finding in full for name in finding.rulings)))
+    numbers = {ruling.id: number for number, ruling in enumerate(cited, start=1)}
+    for finding in findings:
         page.gap()
-        _finding(page, report, finding, rulings)
+        _finding(page, report, finding)
+        if finding in full:
+            _proof(page, report, finding, numbers)
     if report.verdict in ("hold", "error") and not report.findings:
         page.gap()
         page.line(one_line(view.reason(report)))
+    _rulings(page, cited)
     _next(page, report)
     return page.finish()
+
+
+def _deserves_room(report: Report, finding: Finding) -> bool:
+    """Whether a finding bears on the verdict; the rest (code that is off, remarks) gets one line and its place."""
+    return finding.level != "note" or finding.rule == report.cls
 
 
 def _head(page: Page, report: Report) -> None:
@@ -61,12 +74,10 @@ def _submission(page: Page, report: Report) -> None:
     submission, claims = report.submission, report.claims
     page.gap()
     if submission.script:
-        about = []
+        page.field("script", one_line(submission.script))
         if submission.code_bytes is not None:
-            about.append(f"{submission.code_bytes:,} bytes")
-        if submission.packing:
-            about.append("packed: " + one_line(", ".join(submission.packing)))
-        page.field("script", one_line(submission.script), (f"  ({'; '.join(about)})" if about else "", "dim"))
+            packed = f", packed: {one_line(', '.join(submission.packing))}" if submission.packing else ""
+            page.field("size", f"{submission.code_bytes:,} bytes{packed}")
     if submission.chosen_because:
         page.field("chosen", one_line(submission.chosen_because))
     stated = [f"val_bpb {view.bpb(report)}"]
@@ -90,7 +101,8 @@ def _submission(page: Page, report: Report) -> None:
         page.field("", (f"and {left} more (--format json)", "dim"))
 
 
-def _finding(page: Page, report: Report, finding: Finding, rulings: Rulings) -> None:
+def _finding(page: Page, report: Report, finding: Finding) -> None:
+    """What, where, and one message."""
     conditions = one_line(" ".join(finding.conditions), 60)
     verb = "breaks" if finding.level == "flag" else "about"
     page.line(
@@ -100,17 +112,39 @@ def _finding(page: Page, report: Report, finding: Finding, rulings: Rulings) -> 
         f"  {verb} {conditions}" if conditions else "",
         (f"  {view.ACTIVATION[finding.activation]}" if finding.activation != "unknown" else "", "dim"),
     )
-    inside = f" in {one_line(finding.function)}" if finding.function else ""
-    if inside and finding.function_line:
-        inside += f" (line {finding.function_line})"
-    page.line((f"{one_line(finding.file)}:{finding.line}", "underline"), inside, indent=2)
+    page.line((_place(report, finding), "underline"), indent=2)
     page.line(one_line(finding.message, 1000), indent=2)
+
+
+def _proof(page: Page, report: Report, finding: Finding, numbers: Mapping[str, int]) -> None:
+    """The lines, the path, and the numbers of the rulings."""
     _quote(page, report, finding)
     for evidence in finding.evidence:
         _evidence(page, evidence)
-    for ruling in rulings.cited(finding.rulings):
-        page.line(("ruled: ", "dim"), f"{ruling.who}, {ruling.when}: {ruling.says}", indent=2)
-        page.link(ruling.url, indent=9)
+    ruled = " ".join(f"[{numbers[name]}]" for name in finding.rulings if name in numbers)
+    if ruled:
+        page.line(("rulings: ", "dim"), ruled, indent=2)
+
+
+def _place(report: Report, finding: Finding) -> str:
+    """File, line and function; the folder only when it is not that of the script, which is named above."""
+    file = finding.file
+    if file.removesuffix(view.UNPACKED) == report.submission.script:
+        file = file.rpartition("/")[2]
+    inside = f" in {one_line(finding.function)}" if finding.function else ""
+    if inside and finding.function_line:
+        inside += f" (line {finding.function_line})"
+    return f"{one_line(file)}:{finding.line}{inside}"
+
+
+def _rulings(page: Page, cited: Sequence[Ruling]) -> None:
+    """The reference list: every ruling that a finding rests on, once."""
+    if cited:
+        page.gap()
+        page.line(("rulings", "bold"))
+    for number, ruling in enumerate(cited, start=1):
+        page.field(f"[{number}]", f"{ruling.who}, {ruling.when}: {ruling.says}", indent=2, column=4)
+        page.link(ruling.url, indent=7)
 
 
 def _quote(page: Page, report: Report, finding: Finding) -> None:
@@ -118,11 +152,13 @@ def _quote(page: Page, report: Report, finding: Finding) -> None:
     if quote is None:
         return
     page.gap()
-    for number, line in enumerate(quote.lines, start=quote.first):
+    lines = [code_line(line) for line in quote.lines]
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
+    for number, line in enumerate(lines, start=quote.first):
         marked = number in quote.marked
         page.exact(
             (f"{'>' if marked else ' '} {number:>5} | ", "red" if marked else "dim"),
-            (code_line(line), "bold" if marked else ""),
+            (line[margin:], "bold" if marked else ""),
             indent=2,
         )
 
@@ -144,9 +180,8 @@ def _evidence(page: Page, evidence: Evidence) -> None:
 
 def _next(page: Page, report: Report) -> None:
     """What to type now."""
-    hints: Mapping[str, None] = dict.fromkeys(
-        f"pgolf explain {one_line(f.rule)}" for f in view.worst_first(report.findings)
-    )
+    told = [f for f in view.worst_first(report.findings) if _deserves_room(report, f)]
+    hints: Mapping[str, None] = dict.fromkeys(f"pgolf explain {one_line(f.rule)}" for f in told)
     page.gap()
     for position, hint in enumerate(list(hints)[:3]):
         page.field("" if position else "next", (hint, "bold"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from auditor.verdict import LEVELS, Activation, ConfigValue, Finding, Report
 
@@ -49,16 +49,10 @@ def fingerprints(report: Report) -> tuple[str, ...]:
     seen: Counter[str] = Counter()
     place = sorted(enumerate(report.findings), key=lambda item: (item[1].file, item[1].line, item[1].end_line or 0))
     for index, finding in place:
-        name = _encodable(finding).fingerprint
+        name = finding.fingerprint
         seen[name] += 1
         names[index] = name if seen[name] == 1 else f"{name}-{seen[name]}"
     return tuple(names)
-
-
-def _encodable(finding: Finding) -> Finding:
-    """The finding with lone surrogates, which cannot be hashed, replaced."""
-    message, anchor = (text.encode("utf-8", "replace").decode("utf-8") for text in (finding.message, finding.anchor))
-    return replace(finding, message=message, anchor=anchor)
 
 
 def quote(report: Report, finding: Finding, context: int = 2, limit: int = 12) -> Quote | None:
@@ -106,18 +100,24 @@ def positive(report: Report) -> Finding | None:
 
 
 def telling_config(report: Report, limit: int = 12) -> list[tuple[str, ConfigValue]]:
-    """Settings that bear on the findings: those that a finding names, then those that the code around it reads.
+    """Settings that bear on the findings: switches that the run set near them, those that a finding names, the rest.
 
     Where there are none, settings that something other than the script decided. This chooses what is shown
     and decides nothing, so names may be compared loosely (`args.ttt_lr` and `TTT_LR`).
     """
     config = sorted(report.submission.config.items())
-    shown: dict[str, ConfigValue] = {}
-    for words in (_words(_texts(report)), _words(_surroundings(report))):
+    said, near = _words(_texts(report)), _words(_surroundings(report))
+    shown = {name: setting for name, setting in config if name.upper() in said | near and _switched(setting)}
+    for words in (said, near):
         shown |= {name: setting for name, setting in config if name.upper() in words and name not in shown}
     if not shown:
         shown = {name: setting for name, setting in config if not setting.source.startswith("default")}
     return list(shown.items())[:limit]
+
+
+def _switched(setting: ConfigValue) -> bool:
+    """Whether the run, not the script, turned something on or off."""
+    return setting.value in ("0", "1") and not setting.source.startswith("default")
 
 
 def _words(texts: list[str]) -> set[str]:
@@ -136,15 +136,20 @@ def _texts(report: Report) -> list[str]:
 
 
 def _surroundings(report: Report, near: int = 15) -> list[str]:
-    """The functions that the findings lie in, and the lines before each step, where its guards are."""
+    """The functions that the findings lie in, the lines before each step, and the tests before each call of them."""
+    lines = report.source_lines
     numbers: set[int] = set()
+    called = {finding.function for finding in report.findings if finding.function} - {"<module>"}
+    for number, line in enumerate(lines, start=1):
+        if any(f"{name}(" in line for name in called):
+            before = range(max(1, number - near), number + 1)
+            numbers.update(n for n in before if lines[n - 1].lstrip().startswith(("if ", "elif ")))
     for finding in report.findings:
         if quote(report, finding) is None:
             continue
         numbers.update(range(max(finding.function_line or 0, finding.line - 400), finding.line + near))
         steps = [step.line for evidence in finding.evidence for step in evidence.path if step.file is None]
         numbers.update(n for line in steps[:30] for n in range(line - near, line + 1))
-    lines = report.source_lines
     return [lines[n - 1] for n in sorted(numbers) if 1 <= n <= len(lines)]
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from rich.cells import cell_len
 
-from auditor.report import render
+from auditor.report import render, view
 from auditor.report.text import render as render_text
 from auditor.verdict import ConfigValue, Finding, PgolfError, Report
 from rules.rulings import rulings
 from tests.report.hostile import reports
 from tests.report.report_rules import RULES
-from tests.report.report_samples import ALL, CLEAN, ERROR, FLAG, SCRIPT
+from tests.report.report_samples import ALL, CLEAN, ERROR, FLAG, NGRAM, SCRIPT
 
 RULINGS = rulings()
 
@@ -101,6 +101,45 @@ def test_settings_that_the_code_around_a_finding_reads_are_shown() -> None:
     text = shown(dataclasses.replace(FLAG, submission=info, findings=(finding,), source_lines=source))
     assert "TTT_LR=1" in text
     assert "ELSEWHERE" not in text
+
+
+def test_a_switch_that_the_run_set_is_shown_first_when_the_call_of_the_finding_s_function_hangs_on_it() -> None:
+    source = (
+        "def adapt(args):",
+        "    step(args.ttt_lr)",
+        "if args.ttt_enabled:",
+        "    adapt(args)",
+        "if args.other: pass",
+    )
+    config = {
+        "OTHER": ConfigValue("1", "command"),
+        "TTT_ENABLED": ConfigValue("1", "command"),
+        "TTT_LR": ConfigValue("1", "default:L1"),
+    }
+    finding = Finding("val-token-ttt", "flag", "m", SCRIPT, 2, function="adapt", function_line=1)
+    info = dataclasses.replace(FLAG.submission, config=config)
+    shown_config = view.telling_config(
+        dataclasses.replace(
+            FLAG, submission=info, findings=(finding,), source_lines=(*source[:2], *[""] * 40, *source[2:])
+        )
+    )
+    assert [name for name, _ in shown_config] == ["TTT_ENABLED", "TTT_LR"]
+
+
+def test_a_ruling_is_spelled_out_once_however_many_findings_rest_on_it() -> None:
+    twin = dataclasses.replace(NGRAM, rule="unnormalized-mixture", rulings=NGRAM.rulings[1:], line=6)
+    text = shown(dataclasses.replace(FLAG, findings=(NGRAM, twin)))
+    assert text.count("#issuecomment-4146407380") == 1
+    assert "  rulings: [1] [2]\n" in text
+    assert "  rulings: [2]\n" in text
+
+
+def test_code_that_is_off_takes_a_line_and_its_place() -> None:
+    text = shown(FLAG)
+    note = text[text.index("note val-token-ttt") : text.index("\nrulings\n")]
+    assert "train_gpt.py:2 in ttt_adapt" in note
+    assert "rulings:" not in note
+    assert "evidence" not in note
 
 
 def test_an_unreadable_target_is_not_called_clean() -> None:
