@@ -145,18 +145,7 @@ SPELLINGS = {
 }
 
 
-NOT_READ_YET = {
-    "path by concatenation": "a data path put together with + is not recognised: the audit holds",
-    "path by f-string": "a data path in an f-string in a class body is not recognised: the audit holds",
-    "chunks by enumerate": "the index that enumerate gives is not tied to the windows beside it: the audit flags",
-}
-"""Known gaps; each entry fails the suite as soon as it is closed, and then goes."""
-
-
-@pytest.mark.parametrize(
-    "spelling",
-    [pytest.param(s, marks=pytest.mark.xfail(reason=NOT_READ_YET[s])) if s in NOT_READ_YET else s for s in SPELLINGS],
-)
+@pytest.mark.parametrize("spelling", SPELLINGS)
 def test_spelling_decides_nothing(spelling: str, tmp_path: Path) -> None:
     name, usual, other = SPELLINGS[spelling]
     miniature = next(m for m in MINIATURES if m.name == name)

@@ -25,6 +25,8 @@ def open_target(target: str, *, mirror: Path | None, repo: str) -> Submission:
         return _open_pull(repo, int(target.lstrip("#")), mirror)
     if located := parse_url(target):
         return _open_pull(*located, mirror)
+    if not target.strip():
+        raise PgolfError("an empty target names nothing; for the current folder type: pgolf audit .")
     if "://" in target:
         raise PgolfError(f"not the URL of a pull request: {target[:200]!r}")
     return open_path(Path(target))
