@@ -20,7 +20,9 @@ SCHEMA = Path(__file__).resolve().parents[2] / ".cache" / "sarif-2.1.0-rtm.4.jso
 
 
 def fetch() -> Path:
-    """Download, verify and store the schema; returns where it lies."""
+    """Download, verify and store the schema, unless it is there; returns where it lies."""
+    if SCHEMA.is_file() and hashlib.sha256(SCHEMA.read_bytes()).hexdigest() == SHA256:
+        return SCHEMA
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
         subprocess.run([*command, "--dest", folder, REQUIREMENT], check=True)
