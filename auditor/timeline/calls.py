@@ -429,6 +429,7 @@ class Calls(Summaries):
         self.frame, self.dead = frame, False
         outer_loops = self.loops
         self.loops = list(outer_loops)
+        frame.loop_base = len(outer_loops)
         self.depth += 1
         self.stack.append(definition)
         if isinstance(definition, ast.Lambda):

@@ -735,6 +735,8 @@ class Expressions(Machine):
     def subscript_tensor(self, base: Val, plain: list[Obj], index: Val, index_node: ast.AST, node: ast.AST) -> Val:
         """Indexing of tensors and arrays: token streams, vocabulary rows, tables, parameters."""
         t = self.content(Val(objs=tuple(plain), taint=base.taint)) if plain else base.taint
+        if isinstance(index_node, ast.Slice) and isinstance(index_node.upper, ast.Constant) and index_node.upper.value == 0:
+            t = with_regions(t, ())  # `tokens[:0]` holds none
         key = self.content(index)
         if t is NONE and key is NONE and not plain:
             return of_taint(NONE, base.loops | index.loops, base.old | index.old)

@@ -175,7 +175,7 @@ class Library(Objects):
                 t = join_taint(t, written)
         else:
             t = join_taint(t, self.files.get("*", NONE))
-        return of_taint(t)
+        return of_taint(t, self.innermost())
 
     # ---- library functions ---------------------------------------------------------------------------
 
@@ -716,7 +716,7 @@ def _getattr(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str
     if len(args) > 1 and isinstance(args[1].const, str):
         obj = args[0].objs[0] if len(args[0].objs) == 1 else None
         if len(args) > 2 and obj is not None and obj.kind == "inst" and args[1].const not in obj.fields and self.class_attribute(obj.extra, args[1].const) is None:
-            return args[2] if not self.is_module(obj) else join(args[2], UNKNOWN)
+            return args[2]
         return self.attribute(args[0], args[1].const, node)
     return self.unknown(*args)
 
@@ -868,6 +868,22 @@ def _kl(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> 
     return retaint(v, with_flags(v.taint, drop=VOCAB))
 
 
+def _next(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return self.iterate(args[0], node, self.innermost()) if args else None
+
+
+def _all_gather(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """Every rank holds what this one holds."""
+    if len(args) > 1:
+        target, value = (args[1], args[0]) if path.endswith("gather_object") and "all_" not in path else (args[0], args[1])
+        for obj in target.objs:
+            if obj.kind == "list":
+                self.store_elem(obj, value)
+            elif obj.kind == "tensor":
+                self.add_content(obj, self.content(value))
+    return NONE_VAL
+
+
 def _field(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     """`dataclasses.field`: the default, made anew for each instance."""
     obj = self.alloc("field", "field", node)
@@ -915,6 +931,11 @@ _PATHS: dict[str, Handler] = {
     "builtins.set": _sequence,
     "builtins.frozenset": _sequence,
     "builtins.iter": _identity,
+    "torch.distributed.all_gather_object": _all_gather,
+    "torch.distributed.all_gather": _all_gather,
+    "torch.distributed.gather_object": _all_gather,
+    "torch.distributed.all_gather_into_tensor": _all_gather,
+    "builtins.next": _next,
     "builtins.reversed": _sequence,
     "builtins.dict": _dict,
     "builtins.print": _print,
@@ -1132,7 +1153,7 @@ def _m_pop(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
         if obj.kind == "dict" and args:
             return self.subscript_dict(obj, args[0], node)
         if obj.kind == "list":
-            return self.iterate(base, node, 0)
+            return self.iterate(base, node, self.innermost())
     return None
 
 

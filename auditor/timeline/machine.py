@@ -49,7 +49,7 @@ class BudgetSpent(Exception):
 class Frame:
     """One activation of a function, class body or module."""
 
-    __slots__ = ("vars", "parent", "globals", "node", "name", "line", "ctx", "caller", "call_line", "returned", "yields", "nonlocals", "owner", "file", "bound")
+    __slots__ = ("vars", "parent", "globals", "node", "name", "line", "ctx", "caller", "call_line", "returned", "yields", "nonlocals", "owner", "file", "loop_base")
 
     def __init__(self, name: str, node: Any, parent: Frame | None, globals_: Frame | None, ctx: int) -> None:
         self.vars: dict[str, Val] = {}
@@ -66,7 +66,8 @@ class Frame:
         self.nonlocals: frozenset[str] = frozenset()
         self.owner: Obj | None = None
         self.file = parent.file if parent is not None else ""
-        self.bound: frozenset[str] = frozenset()
+        self.loop_base = 0
+        """How many loops lie around the call."""
 
 
 @dataclass
@@ -328,6 +329,13 @@ class Machine:
     def loop_stack(self) -> tuple[Loop, ...]:
         """The loops around the present point, outermost first, across calls."""
         return tuple(context.loop for context in self.loops)
+
+    def innermost(self) -> int:
+        """The innermost loop around the present point, across calls: what is read from outside differs by iteration."""
+        if not self.loops:
+            return 0
+        self.effects += 1
+        return self.loops[-1].loop.bit
 
     def tick(self) -> int:
         """The next moment."""

@@ -61,14 +61,14 @@ class Statements(Calls):
     def do_augassign(self, node: ast.AugAssign) -> None:
         target = node.target
         right = self.ev(node.value)
-        innermost = self.loops[-1].loop.bit if self.loops else 0
         if isinstance(target, ast.Name):
+            innermost = self.loops[-1].loop.bit if len(self.loops) > self.frame.loop_base else 0
             left = self.ev_name(ast.copy_location(ast.Name(target.id, ast.Load()), target))
             self.assign(target, self.augment(node, left, right, innermost))
         elif isinstance(target, ast.Attribute):
             base = self.ev(target.value)
             left = self.attribute(base, target.attr, target)
-            value = self.augment(node, left, right, innermost)
+            value = self.augment(node, left, right, self.innermost())
             self.write_parameters(base, right, node)
             self.set_attribute(base, target.attr, value, node)
         elif isinstance(target, ast.Subscript):
