@@ -695,7 +695,9 @@ class Expressions(Machine):
             counts = counts | frozenset((read.number,))
         deps = t.deps
         if upd and not t.flags & DIFF:
-            deps = deps | self.judge(upd, key.toks, getattr(node, "lineno", 0))
+            # a key of older tokens moves with the loop that set them aside: the read serves the present position
+            moving = [r._replace(loops=r.loops | r.old) for r in key.toks]
+            deps = deps | self.judge(upd, moving, getattr(node, "lineno", 0))
             upd = frozenset()
         flags = (t.flags | key.flags) & ~HASH
         out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
