@@ -21,9 +21,9 @@ EXAMPLES = [
 each_rule = pytest.mark.parametrize("rule", catalogue(), ids=lambda rule: rule.id)
 
 CATALOGUE = frozenset(
-    """val-token-ttt two-pass-rescoring oracle-selection val-calibration ttt-warmup-on-val slot-scored-region slot-context-only
-    ngram-target-in-key unnormalized-mixture target-gated-mixing cache-before-score ppm-byte-mixture bos-boundary-leak
-    non-causal val-in-train external-data-or-network undecodable-order state-outside-artifact
+    """val-token-ttt two-pass-rescoring oracle-selection val-calibration ttt-warmup-on-val slot-scored-region
+    slot-context-only ngram-target-in-key unnormalized-mixture target-gated-mixing cache-before-score ppm-byte-mixture
+    bos-boundary-leak non-causal val-in-train external-data-or-network undecodable-order state-outside-artifact
     no-evaluation opaque-code broken-script score-first-ttt context-only-ngram pure-neural artifact-over-cap
     time-over-budget calibration-outside-budget missing-seeds mixed-config-seeds not-significant claim-log-mismatch
     byte-accounting partial-validation missing-evidence""".split()  # noqa: SIM905

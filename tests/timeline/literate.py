@@ -4,7 +4,8 @@ A second-level heading starts a case. Its parts:
 
 - a ```py block: the script; when it defines `evaluate(s, model, val)` and imports nothing, the rest of a miniature
   submission is put around it (`rules.miniature`). A block after a line such as `` `helpers.py`: `` is a sibling module;
-- a ```toml block: how the run was started (`env`, `command`, `argv`, `nproc`, `printed`), a ```log block: what it printed;
+- a ```toml block: how the run was started (`env`, `command`, `argv`, `nproc`, `printed`), a ```log block: what it
+  printed;
 - a line `<!-- xfail: reason -->`: a known gap.
 
 What the comments assert, several of them separated by `;`:
@@ -12,7 +13,8 @@ What the comments assert, several of them separated by `;`:
 - `# event: KIND words`: an event whose (last) line in the block is this one. KIND is a kind of a printed timeline, or
   APPLY, where an update takes effect. Words narrow it down: see `words_of_events`. A kind that a case asserts anywhere,
   it asserts completely: any other event of that kind in the block is an error, and `# no event: KIND` asserts none;
-- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation. No other one may be there. The last two words are optional;
+- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation. No other one may be there. The last two words are
+  optional;
 - `# verdict: VERDICT CLASS`, anywhere in the block: the outcome;
 - `# config: NAME=VALUE SOURCE`: a setting of the run, as the report has it; the source may be cut short.
 """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
@@ -20,7 +19,6 @@ CASES = [case for path in sorted(Path(__file__).with_name("cases").glob("*.md"))
 UPDATES = {"gradient": "UPDATE", "counts": "CACHE_WRITE", "statistic": "CALIBRATE"}
 KINDS = {"SCORE", "UPDATE", "CACHE_WRITE", "CALIBRATE", "APPLY", "CACHE_READ", "MIX", "REPORT", "HEADLINE", "SKIPPED"}
 Event = tuple[str, set[str], tuple[str, int] | None]
-T = TypeVar("T")
 
 
 def of_case(case: Case) -> Submission:

@@ -1,0 +1,102 @@
+"""Summaries are an optimisation: without them the analysis finds the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from auditor.demo import MINIATURES
+from auditor.engine import audit, deep, gather
+from auditor.submission import open_target
+from auditor.submission.model import Submission
+from auditor.timeline.events import Place, Timeline
+from auditor.timeline.machine import MAX_DEPTH
+from auditor.timeline.summaries import Summaries
+from rules import catalogue
+from tests.scripts import outline, submission
+from tests.timeline.test_cases import CASES, of_case
+
+EXAMPLES = {
+    f"{rule.id}: {example.title}": (submission(example.code), dict(example.env))
+    for rule in catalogue()
+    for example in rule.examples
+}
+
+
+SUBJECTS = [
+    *(pytest.param(subject, env, id=name) for name, (subject, env) in EXAMPLES.items()),
+    *(pytest.param(of_case(c), c.run.get("env", {}), id=f"{c.source.stem}: {c.name}") for c in CASES),
+    *(
+        pytest.param(open_target(str(m.folder), mirror=None, repo="owner/name"), {}, id=f"demo: {m.name}")
+        for m in MINIATURES
+    ),
+]
+
+
+def without_summaries(self: Summaries, fn: Any, args: Any, kwargs: Any, node: Any) -> Any:
+    if self.depth >= MAX_DEPTH or self.stack.count(fn.node) >= 2:
+        return self.unknown(*args, *kwargs.values())
+    return self.enter_function(fn, fn.node, args, kwargs, node)
+
+
+def facts_of(timeline: Timeline) -> dict[str, Any]:
+    """What rules ask for, with places in place of numbers, which depend on how often a function was entered."""
+
+    def at(place: Place) -> tuple[int, str, tuple[tuple[str, int], ...]]:
+        return place.line, place.file, place.calls
+
+    updates = {u.number: at(u.place) for u in timeline.updates}
+    scores = {s.number: at(s.place) for s in timeline.scores}
+
+    def deps(events: Any) -> list[Any]:
+        return sorted((str(updates.get(d.update)), d.legal) for d in {(d.update, d.legal): d for d in events}.values())
+
+    return {
+        "updates": sorted(
+            (at(u.place), u.kind, sorted(map(at, u.applied)), sorted(u.states)) for u in timeline.updates
+        ),
+        "scores": sorted((at(s.place), deps(s.deps)) for s in timeline.scores),
+        "reads": sorted((at(r.place), r.target_in_key) for r in timeline.count_reads),
+        "mixes": sorted(at(m.place) for m in timeline.mixes),
+        "reports": sorted(
+            (at(r.place), sorted(str(scores[n]) for n in r.scores), deps(r.deps), r.bits) for r in timeline.reports
+        ),
+        "config": timeline.config,
+    }
+
+
+@pytest.mark.parametrize(("subject", "env"), SUBJECTS)
+def test_the_same_is_found_without_summaries(
+    subject: Submission, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_them, _ = deep(lambda: gather(subject, env, {}))
+    expected = outline(audit(subject, catalogue(), env=env))
+    monkeypatch.setattr(Summaries, "call_function", without_summaries)
+    without, _ = deep(lambda: gather(subject, env, {}))
+    assert facts_of(without.run) == facts_of(with_them.run)
+    assert outline(audit(subject, catalogue(), env=env)) == expected
+
+
+def test_a_pure_function_is_entered_a_few_times_for_many_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered = []
+    usual = Summaries.observe
+
+    def counting(self: Summaries, fn: Any, *rest: Any) -> Any:
+        entered.append(fn.name)
+        return usual(self, fn, *rest)
+
+    monkeypatch.setattr(Summaries, "observe", counting)
+    calls = "\n".join(f"        v{i} = step(x, {i % 2} + 1)" for i in range(60))
+    code = f"""
+import torch
+def step(x, y):
+    return torch.relu(x) * y
+def run(x):
+    for _ in range(int(x)):
+{calls}
+    return v0
+run(torch.zeros(4))
+"""
+    deep(lambda: gather(submission(code), {}, {}))
+    assert 1 <= entered.count("step") < 20
