@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from auditor.program.config import Settings
+from auditor.program.index import CallIndex
 from auditor.submission.model import Submission
 from auditor.timeline.events import Place, Timeline
 from auditor.timeline.interpreter import Interpreter
@@ -46,17 +47,19 @@ class Facts:
     @cached_property
     def default(self) -> Timeline:
         """The timeline under the script's own defaults, launched on 8 GPUs."""
-        if not self.settings and not self.forced:
+        if not self.forced and all(_equal(read.value, read.default) for read in self.run.config.values()):
             return self.run
         return self.timeline({}, forced={})
 
     @cached_property
     def latent(self) -> Timeline:
         """The timeline with every switch unknown: what the run leaves out is there too."""
-        return self.timeline(self.settings, explore=True)
+        return self.timeline(self.settings, explore=self.index.switches())
 
-    def timeline(self, env: Settings, *, explore: bool = False, forced: Mapping[int, bool] | None = None) -> Timeline:
-        """Interpret the script under a configuration."""
+    def timeline(
+        self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None
+    ) -> Timeline:
+        """Interpret the script under a configuration; branches at the lines of `explore` may go either way."""
         if self.tree is None:
             return Timeline()
         machine = Interpreter(env, self.submission.command.argv, self.modules, explore)
@@ -109,33 +112,19 @@ class Facts:
         return out
 
     @cached_property
+    def index(self) -> CallIndex:
+        """Calls of the script by line."""
+        return CallIndex(self.tree or ast.Module([], []))
+
+    @cached_property
     def may_hide(self) -> bool:
         """Whether code that the run leaves out calls anything that could update state."""
-        if self.tree is None:
-            return False
-        calls: list[tuple[int, str, bool]] = []
-        functions: dict[str, ast.FunctionDef] = {}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call):
-                if isinstance(node.func, ast.Attribute):
-                    calls.append((node.lineno, node.func.attr, True))
-                elif isinstance(node.func, ast.Name):
-                    calls.append((node.lineno, node.func.id, False))
-            elif isinstance(node, ast.FunctionDef):
-                functions[node.name] = node
-        todo = [(s.line, s.end_line) for s in self.run.skipped]
-        seen: set[str] = set()
-        while todo:
-            low, high = todo.pop()
-            for line, name, is_method in calls:
-                if not low <= line <= high:
-                    continue
-                if is_method and name in _UPDATING:
-                    return True
-                if name in functions and name not in seen:
-                    seen.add(name)
-                    todo.append((functions[name].lineno, functions[name].end_lineno or functions[name].lineno))
-        return False
+        return any(self.index.updates(s.line, s.end_line) for s in self.run.skipped)
 
 
-_UPDATING = frozenset({"backward", "grad", "at", "scatter_add_", "index_add_", "bincount"})
+def _equal(value: str, default: str) -> bool:
+    """Whether two spellings set the same: `600.000` and `600.0`."""
+    try:
+        return float(value) == float(default)
+    except ValueError:
+        return value == default

@@ -317,7 +317,7 @@ class Calls(Summaries):
         if name in ("register_forward_hook", "register_forward_pre_hook") and args:
             for obj in base.objs:
                 hooks = self.hooks.setdefault(obj, [])
-                if args[0] not in hooks:
+                if all(known.objs != args[0].objs for known in hooks):
                     hooks.append(args[0])
             self.version += 1
             self.effects += 1
@@ -519,10 +519,9 @@ class Calls(Summaries):
                         text, source = self.env[upper]
                         converted = _like(value.const, text)
                         cls.fields[target.id] = constant(converted)
-                        self.config_read(target.id, text, source, statement.lineno)
+                        self.config_read(target.id, text, source, statement.lineno, value.const)
                     else:
                         self.config_read(target.id, value.const, f"default:L{statement.lineno}", statement.lineno)
-                        cls.fields[target.id] = self.setting(value) if isinstance(value.const, bool) else value
 
     def instantiate(self, cls: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """`Cls(...)`: a new instance, initialised."""
@@ -553,6 +552,8 @@ class Calls(Summaries):
 
     def run_hooks(self, obj: Obj, args: list[Val], result: Val, node: ast.AST) -> None:
         """Forward hooks see the inputs and the output of a module."""
+        if not any(self.content(v).toks for v in (*args, result)):
+            return
         for hook in list(self.hooks[obj]):
             self.call_value(hook, [of_obj(obj), Val(items=tuple(args)), result], {}, node)
 

@@ -120,6 +120,7 @@ class ConfigRead:
     value: str
     source: str
     line: int
+    default: str = ""
 
 
 @dataclass

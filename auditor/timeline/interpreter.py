@@ -19,7 +19,7 @@ class Interpreter(Statements):
         env: Mapping[str, tuple[str, str]],
         argv: tuple[str, ...] = (),
         modules: Mapping[str, ast.Module] | None = None,
-        explore: bool = False,
+        explore: frozenset[int] = frozenset(),
     ) -> None:
         super().__init__(env, argv, explore)
         self.sources = dict(modules or {})

@@ -95,24 +95,16 @@ class Library(Objects):
             return UNKNOWN
         if name in self.env:
             value, source = self.env[name]
-            self.config_read(name, value, source, line)
-            return self.setting(Val(const=value, taint=self.path_taint(value)))
+            given = default.const if default is not None and default.const is not NOCONST else "<unset>"
+            self.config_read(name, value, source, line, _LAUNCH.get(name, given))
+            return Val(const=value, taint=self.path_taint(value))
         if name in _LAUNCH:
             return constant(_LAUNCH[name])
         if default is None:
             return NONE_VAL
         if default.const is not NOCONST:
             self.config_read(name, "" if default.const is None else default.const, f"default:L{line}", line)
-        return self.setting(default)
-
-    def setting(self, v: Val) -> Val:
-        """A setting: unknown when what the run switches off is explored too."""
-        if not self.explore or v.const is NOCONST:
-            return v
-        text = str(v.const)
-        if text.strip().lower() in _SWITCHES:
-            return of_taint(v.taint)
-        return v
+        return default
 
     def write_env(self, key: Val, value: Val, node: ast.AST, override: bool) -> None:
         name = key.const
@@ -431,7 +423,6 @@ class Library(Objects):
 
 
 _LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "NODE_RANK": "0"}
-_SWITCHES = frozenset({"0", "1", "true", "false", "yes", "no", "on", "off", "", "none"})
 _FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 _METADATA_METHODS = frozenset(
     "size numel dim ndimension element_size is_floating_point is_contiguous get_device nelement data_ptr stride type".split()

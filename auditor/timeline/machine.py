@@ -91,13 +91,13 @@ class LoopContext:
 class Machine:
     """Heap, frames and events; evaluation lives in the subclasses."""
 
-    def __init__(self, env: Mapping[str, tuple[str, str]], argv: tuple[str, ...], explore: bool) -> None:
+    def __init__(self, env: Mapping[str, tuple[str, str]], argv: tuple[str, ...], explore: frozenset[int]) -> None:
         reset_tables()
         self.env = env
         """Settings of the run: name -> (value, source)."""
         self.argv = argv
         self.explore = explore
-        """Treat settings as unknown, to see also what the run switches off."""
+        """Lines of branches that may go either way, to see also what the run switches off."""
         self.forced: dict[int, bool] = {}
         """Outcome of branches, by line of the `if`, that the logs prove."""
         self.evidence_source = "log"
@@ -366,9 +366,10 @@ class Machine:
     def score_event(self, node: ast.AST, logits: Taint, target: Taint) -> Taint:
         """Losses of `target` under predictions `logits`; the content of the result."""
         regions = frozenset(r for r in target.toks if r.split == "val")
-        if not regions:
+        if regions:
+            self.effects += 1
+        else:
             return taint(toks=target.toks, flags=DIFF, deps=logits.deps, counts=logits.counts)
-        self.effects += 1
         key = (id(node), self.frame.ctx)
         found = self.scores.get(key)
         if found is None:
@@ -432,10 +433,11 @@ class Machine:
             found.bits |= bits
             found.order = self.tick()
 
-    def config_read(self, name: str, value: Any, source: str, line: int) -> None:
+    def config_read(self, name: str, value: Any, source: str, line: int, default: Any = None) -> None:
         """A setting was read; the first reading counts."""
         if name not in self.timeline.config:
-            self.timeline.config[name] = ConfigRead(name, str(value), source, line)
+            text = str(value)
+            self.timeline.config[name] = ConfigRead(name, text, source, line, text if default is None else str(default))
 
     # ---- flow-sensitive state -----------------------------------------------------------------------
 

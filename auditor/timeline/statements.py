@@ -25,7 +25,7 @@ from auditor.timeline.values import (
     vary,
 )
 
-MAX_PASSES = 3
+MAX_PASSES = 2
 
 
 class Statements(Calls):
@@ -195,7 +195,9 @@ class Statements(Calls):
             known = forced
             if known is not bool(self.truth(test)):
                 self.note_forced(node, known)
-        if known is None and isinstance(node.test, ast.Name | ast.Attribute) and test.objs and self.is_none(test) is False and all(o.kind in ("inst", "func", "class") for o in test.objs):
+        if node.lineno in self.explore and not self.frame.file:
+            known = None
+        elif known is None and isinstance(node.test, ast.Name | ast.Attribute) and test.objs and self.is_none(test) is False and all(o.kind in ("inst", "func", "class") for o in test.objs):
             known = True
         if known is not None and self.gives_up(node.body if known else node.orelse):
             known = not known  # the reported run got past this check
@@ -259,7 +261,7 @@ class Statements(Calls):
             name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
             read = self.timeline.config.get(name.upper())
             if read is not None and read.value.strip().lower() in ("0", "false", "", "no", "off", "1", "true"):
-                self.timeline.config[name.upper()] = ConfigRead(name.upper(), str(int(outcome)), self.evidence_source, read.line)
+                self.timeline.config[name.upper()] = ConfigRead(name.upper(), str(int(outcome)), self.evidence_source, read.line, read.default)
 
     def guards_first_iteration(self, test: ast.expr) -> int:
         """Loops of whose first iteration the test holds only: `epoch == 0`."""
@@ -339,7 +341,7 @@ class Statements(Calls):
     def do_for(self, node: ast.For | ast.AsyncFor) -> None:
         source = self.ev(node.iter)
         count = self.known_length(source)
-        if count == 0:
+        if count == 0 and not self.explore:
             self.note_empty_loop(node)
             self.run(node.orelse)
             return

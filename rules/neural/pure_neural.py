@@ -52,4 +52,4 @@ class PureNeural:
         score = scores_of(facts.run, headline)[-1]
         steps = [facts.step(score.place, "the tokens are scored"), facts.step(headline.place, "the score is reported")]
         message = f"The reported score is computed at line {score.place.line} by a model that no validation token has changed."
-        return [facts.finding(self, score.place, message, steps, activation="default" if facts.default.headline else "run")]
+        return [facts.finding(self, score.place, message, steps, activation="default" if not facts.settings else "run")]
