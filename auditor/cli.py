@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DEFAULT_REPO = "openai/parameter-golf"
 HELP_WIDTH = 100
 """Columns of the help texts: fixed, so that they are the same everywhere."""
+MEMORY = 2 << 30
+"""Bytes that one run may take; the largest submission of the corpus takes a quarter of that."""
 SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
 """Exit codes from the mildest to the most severe: with several targets the worst one decides."""
 
@@ -146,10 +148,10 @@ def audit(
             report = audit_one(target, mirror=mirror, repo=repo, env=settings)
             code = report.exit_code
         except PgolfError as error:
-            warn(f"{target}: {error}")
-            report, code = unreadable(target, str(error)), ExitCode.USAGE
+            warn(about(target, error))
+            report, code = unreadable(target, str(error), repo=repo), ExitCode.USAGE
         except Exception as error:
-            report, code = unreadable(target, internal_error(target, error)), ExitCode.INTERNAL
+            report, code = unreadable(target, internal_error(target, error), repo=repo), ExitCode.INTERNAL
         reports.append(report)
         codes.append(code)
     if format is Format.text and output is None:
@@ -307,11 +309,14 @@ def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submissio
 
 
 def audit_one(target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
-    """Audit one target under every rule."""
+    """Audit one target under every rule; raises `PgolfError` when it cannot be read."""
     from auditor.engine import audit as run_audit
     from rules import catalogue
 
-    return run_audit(open_submission(target, mirror=mirror, repo=repo), catalogue(), env=env)
+    try:
+        return run_audit(open_submission(target, mirror=mirror, repo=repo), catalogue(), env=env)
+    except MemoryError:
+        raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
 
 
 def show(reports: list[Report], format: Format, output: Path | None, color: Color) -> None:
@@ -324,11 +329,20 @@ def show(reports: list[Report], format: Format, output: Path | None, color: Colo
     emit(render(reports, format.value, rules=catalogue(), rulings=rulings(), color=colored, width=None), output)
 
 
-def unreadable(target: str, reason: str) -> Report:
+def about(subject: str, error: PgolfError) -> str:
+    """The message of an error, with what it is about in front unless it says so itself."""
+    message = str(error)
+    return message if repr(subject) in message else f"{subject}: {message}"
+
+
+def unreadable(target: str, reason: str, *, repo: str = DEFAULT_REPO) -> Report:
     """The report on a target that could not be audited at all."""
+    from auditor.submission import named_pull
+
+    pull = named_pull(target, repo)
     finding = Finding(rule="opaque-code", level="hold", message=reason, file=target, line=1)
     return Report(
-        target=Target(path=target),
+        target=Target(repo=pull[0], pr=pull[1]) if pull else Target(path=target),
         submission=ScriptInfo(),
         claims=Claims(),
         verdict="error",
@@ -374,7 +388,7 @@ def failing(subject: str | None) -> Iterator[None]:
     try:
         yield
     except PgolfError as error:
-        warn(str(error) if subject is None else f"{subject}: {error}")
+        warn(str(error) if subject is None else about(subject, error))
         raise typer.Exit(ExitCode.USAGE) from None
     except typer.Exit:
         raise
@@ -396,6 +410,22 @@ def internal_error(subject: str, error: Exception) -> str:
     return message
 
 
+def limit_memory() -> None:
+    """Let hostile input end in an error of this process before it takes the machine's memory."""
+    try:
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, hard))
+    except (ImportError, OSError, ValueError):
+        return  # not offered by this system, or already lower: the analysis has bounds of its own
+
+
 def main() -> None:
     """Entry point of the `pgolf` command."""
+    limit_memory()
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ from auditor.submission.mirror import Mirror
 from auditor.submission.model import Submission
 from auditor.verdict import PgolfError
 
-__all__ = ["Submission", "open_target"]
+__all__ = ["Submission", "named_pull", "open_target"]
 
 
 def open_target(target: str, *, mirror: Path | None, repo: str) -> Submission:
@@ -21,15 +21,20 @@ def open_target(target: str, *, mirror: Path | None, repo: str) -> Submission:
     Pull requests are read from `mirror` when one is given, else from GitHub; a URL names its own
     repository. Raises `PgolfError` with one clear line when there is nothing to audit.
     """
-    if re.fullmatch(r"#?\d{1,7}", target, re.ASCII) and not Path(target).exists():
-        return _open_pull(repo, int(target.lstrip("#")), mirror)
-    if located := parse_url(target):
+    if located := named_pull(target, repo):
         return _open_pull(*located, mirror)
     if not target.strip():
         raise PgolfError("an empty target names nothing; for the current folder type: pgolf audit .")
     if "://" in target:
         raise PgolfError(f"not the URL of a pull request: {target[:200]!r}")
     return open_path(Path(target))
+
+
+def named_pull(target: str, repo: str) -> tuple[str, int] | None:
+    """Repository and number of the pull request that `target` names; None when it names none."""
+    if re.fullmatch(r"#?\d{1,7}", target, re.ASCII) and not Path(target).exists():
+        return repo, int(target.lstrip("#"))
+    return parse_url(target)
 
 
 def _open_pull(repo: str, number: int, mirror: Path | None) -> Submission:

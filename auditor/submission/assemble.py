@@ -9,6 +9,7 @@ from auditor.submission.command import RUN_SCRIPTS, read_command, read_renamed_c
 from auditor.submission.logs import echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
+from auditor.submission.text import UnreadableSource, read_source
 from auditor.verdict import PgolfError
 
 MAX_CODE = 16 << 20
@@ -66,6 +67,10 @@ def _code(tree: Tree, script: str) -> bytes:
     code = tree.read(script)
     if not code.strip():
         raise PgolfError(f"{script!r} is empty: there is nothing to audit")
+    try:
+        read_source(code)
+    except UnreadableSource as error:
+        raise PgolfError(f"{script!r} cannot be read as a Python script: {error}") from error
     return code
 
 

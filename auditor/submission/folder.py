@@ -107,6 +107,8 @@ def _open_folder(folder: Path) -> Submission:
 def _open_script(script: Path) -> Submission:
     if (size := script.stat().st_size) > MAX_CODE:
         raise PgolfError(f"{str(script)!r} is too large for a script: {size:,} bytes")
+    if script.suffix != ".py":
+        raise PgolfError(f"{str(script)!r} is no Python script: name the script or its folder")
     # A link that the user names is the user's own; links inside a folder are the submission's.
     script = script.resolve()
     root = script.parent

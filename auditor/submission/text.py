@@ -82,6 +82,8 @@ def _encoding(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     except SyntaxError as error:
+        if "invalid or missing" in str(error):
+            return "utf-8"  # bad bytes within the first two lines: decoding will say where
         raise UnreadableSource(f"the source has a bad coding line: {_plain(error)}", line=1) from None
     if not _TEXT_ENCODINGS.fullmatch(encoding):
         raise UnreadableSource(f"the source declares the encoding {_plain(encoding)}, which is not read", line=1)
