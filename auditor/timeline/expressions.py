@@ -9,7 +9,7 @@ from typing import Any
 
 from auditor.program.linear import Linear, add, atom, scale
 from auditor.timeline.events import Mix
-from auditor.timeline.machine import Frame, Machine
+from auditor.timeline.machine import MAX_STEPS, BudgetSpent, Frame, Machine
 from auditor.timeline.values import (
     BITS,
     DIFF,
@@ -99,29 +99,29 @@ class Expressions(Machine):
     def ev(self, node: ast.AST) -> Val:
         """Value of an expression."""
         self.steps += 1
-        if self.steps & 1023 == 0:
-            self.pay()
+        if self.steps > MAX_STEPS:
+            raise BudgetSpent
         method = _DISPATCH.get(type(node))
-        if method is None:
-            return UNKNOWN
-        return method(self, node)
+        return UNKNOWN if method is None else method(self, node)
 
     # ---- names and constants -------------------------------------------------------------------------
 
     def ev_constant(self, node: ast.Constant) -> Val:
-        value = getattr(node, "pgolf_val", None)
+        value = self.constants.get(node)
         if value is None:
             value = constant(node.value)
             if isinstance(node.value, str):
                 value = retaint(value, self.path_taint(node.value))
-            node.pgolf_val = value  # type: ignore[attr-defined]
-        return value  # type: ignore[no-any-return]
+            self.constants[node] = value
+        return value
 
     def ev_name(self, node: ast.Name) -> Val:
         name = node.id
-        value = self.lookup(name)
+        value = self.frame.vars.get(name)
         if value is None:
-            return of_obj(self.builtin(name))
+            value = self.lookup(name)
+            if value is None:
+                return of_obj(self.builtin(name))
         if self.first_iteration and value.taint.deps:
             value = self.as_in_first_iteration(value)
         return value

@@ -133,6 +133,8 @@ class Machine:
         self.aged: dict[tuple[Taint, int], Taint] = {}
         self.stack: list[Any] = []
         self.hooks: dict[Obj, list[Val]] = {}
+        self.constants: dict[Any, Val] = {}
+        self.library_values: dict[str, Val] = {}
         self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
         self.oldest_write = NEVER
@@ -528,12 +530,6 @@ class Machine:
                     obj.fields[name] = self.age(value, bit)
         for obj, upd in self.states.items():
             self.states[obj] = self.age_updates(upd, bit)
-
-    def pay(self) -> None:
-        """Count one unit of work."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise BudgetSpent
 
     def truth(self, v: Val) -> bool | None:
         """Truth of a value, when it is known."""

@@ -48,6 +48,8 @@ class Objects(Expressions):
 
     def attribute(self, base: Val, name: str, node: ast.AST) -> Val:
         """`base.name` for reading."""
+        if len(base.objs) == 1 and base.objs[0].kind == "lib":
+            return self.lib_value(f"{base.objs[0].name}.{name}")
         result: Val | None = None
         if is_params(base):
             return self.parameter_attribute(base, name, node)
@@ -196,9 +198,10 @@ class Objects(Expressions):
 
     def lib_value(self, path: str) -> Val:
         """A dotted name of a library; a few are constants."""
-        if path in _CONSTANTS:
-            return _CONSTANTS[path]
-        return of_obj(self.lib_object(path))
+        value = self.library_values.get(path)
+        if value is None:
+            value = self.library_values[path] = _CONSTANTS.get(path) or of_obj(self.lib_object(path))
+        return value
 
     # ---- assignment ----------------------------------------------------------------------------------
 
