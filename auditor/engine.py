@@ -19,7 +19,7 @@ from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse, read_source
 from auditor.submission.model import Submission
 from auditor.submission.unpack import Unpacked, unpack
-from auditor.timeline.evidence import Messages, executed, not_executed
+from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed
 from auditor.verdict import ConfigValue, Finding, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
@@ -170,8 +170,12 @@ def with_log_evidence(facts: Facts) -> Facts:
             for block in not_executed(messages, updating, finals):
                 forced[block.branch_line] = not block.branch
         if forced == facts.forced:
-            return facts
+            break
         facts = replace(facts, forced=forced, evidence_source=source)
+    claim = facts.submission.claims.val_bpb
+    if claim is not None:
+        line = claimed_report(messages, facts.run.reports, claim)
+        facts.headline_line = facts.run.headline_line = line
     return facts
 
 

@@ -33,6 +33,8 @@ class Facts:
     """Why the code is no Python."""
     forced: Mapping[int, bool] = field(default_factory=dict)
     evidence_source: str = ""
+    headline_line: int = 0
+    """Line of the report that printed the claimed number, when the log tells."""
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
@@ -65,7 +67,9 @@ class Facts:
         machine = Interpreter(env, self.submission.command.argv, self.modules, explore)
         machine.forced = dict(self.forced if forced is None else forced)
         machine.evidence_source = self.evidence_source
-        return machine.analyse(self.tree)
+        timeline = machine.analyse(self.tree)
+        timeline.headline_line = self.headline_line
+        return timeline
 
     def line(self, number: int) -> str:
         """One source line, stripped."""

@@ -155,11 +155,15 @@ class Timeline:
     opaque: list[tuple[int, str]] = field(default_factory=list)
     """Code that could not be followed: line and reason."""
     steps: int = 0
+    headline_line: int = 0
+    """Line of the report that printed the claimed number, when the log tells."""
 
     @property
     def headline(self) -> ReportEvent | None:
-        """The report that the run ends with: the last loss in bits over validation tokens."""
+        """The report that printed the claimed number, else the last loss in bits over validation tokens."""
         scored = [r for r in self.reports if r.scores]
+        if self.headline_line:
+            scored = [r for r in scored if r.place.line == self.headline_line] or scored
         in_bits = [r for r in scored if r.bits]
         ranked = sorted(in_bits or scored, key=lambda r: r.order)
         return ranked[-1] if ranked else None

@@ -7,13 +7,17 @@ complete log lacks, proves that it was not.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from auditor.timeline.events import Skipped
+from auditor.timeline.events import ReportEvent, Skipped
 
 MIN_PREFIX = 6
+CLAIM_SPREAD = 0.006
+"""A claimed mean over seeds may lie this far from the number in one log."""
+_NUMBER = re.compile(r"(?<![\w.])[0-4]\.\d{3,}")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,29 @@ class Messages:
 def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
     """Blocks that the configuration skips and the log shows."""
     return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
+
+
+def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: float) -> int:
+    """Line of the report that printed the claimed number; 0 when the last report did, or when the log does not tell."""
+    by_line = {m.line: m.text for m in messages.all if m.text in messages.logged}
+    distances: dict[int, float] = {}
+    for report in reports:
+        text = by_line.get(report.place.line)
+        if text is None or not report.bits:
+            continue
+        numbers = [
+            float(n) for line in messages.log if line.startswith(text) for n in _NUMBER.findall(line[len(text) - 1 :])
+        ]
+        if numbers:
+            distances[report.place.line] = min(abs(n - claim) for n in numbers)
+    if not distances or not reports:
+        return 0
+    final = max((r for r in reports if r.bits), key=lambda r: r.order).place.line
+    never_printed = final not in by_line and any(m.line == final for m in messages.all)
+    best = min(distances, key=lambda line: (distances[line], -line))
+    if distances[best] > CLAIM_SPREAD or distances.get(final, 0.0 if not never_printed else 9.0) <= CLAIM_SPREAD:
+        return 0
+    return best
 
 
 def not_executed(messages: Messages, taken: Sequence[Skipped], report_lines: Sequence[int]) -> list[Skipped]:
