@@ -15,7 +15,7 @@ from auditor.submission.model import Submission
 from rules import catalogue
 from rules.base import Example
 from tests.rename_script import renamed
-from tests.scripts import audited, outline, submission
+from tests.scripts import audited, outline
 from tests.timeline.literate import Case
 from tests.timeline.test_cases import CASES, of_case
 
