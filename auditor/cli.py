@@ -63,7 +63,7 @@ class TextOrJson(StrEnum):
 Targets = Annotated[
     list[str],
     typer.Argument(
-        metavar="TARGET...", help="Pull request number or URL, submission folder, or script.", show_default=False
+        metavar="TARGET", help="Pull request number or URL, submission folder, or script.", show_default=False
     ),
 ]
 OneTarget = Annotated[
