@@ -70,18 +70,15 @@ def unmatched(
     case: Case, asserted: list[Assertion], found: list[tuple[str, set[str], tuple[str, int] | None]]
 ) -> list[str]:
     """Assertions without a fact, and facts without an assertion."""
-    problems = []
-    left = list(found)
+    problems, covered = [], []
     for assertion in asserted:
         name, *words = assertion.words
-        hit = next(
-            (f for f in left if f[0] == name and set(words) <= f[1] and f[2] == (assertion.file, assertion.line)), None
-        )
-        if hit is None:
+        here = [f for f in found if f[0] == name and f[2] == (assertion.file, assertion.line) and set(words) <= f[1]]
+        if not here:
             near = [f"{sorted(f[1])} at {f[2]}" for f in found if f[0] == name]
             problems.append(f"not found: {assertion} (there are {near})")
-        else:
-            left = [f for f in left if f[0] != name or f[2] != hit[2]]
+        covered += here
+    left = [f for f in found if f not in covered]
     return problems + [f"not asserted: {name} {sorted(words)} at {where}" for name, words, where in left]
 
 
