@@ -10,9 +10,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from auditor.facts import Facts
 from auditor.program.config import settings
@@ -20,7 +20,7 @@ from auditor.program.source import UnreadableSource, parse, read_source
 from auditor.submission.model import Submission
 from auditor.submission.unpack import Unpacked, unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed
-from auditor.verdict import ConfigValue, Finding, PgolfError, Report, ScriptInfo
+from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
 STACK_BYTES = 512 << 20
@@ -32,10 +32,17 @@ SIBLING_BYTES = 4 << 20
 class Rule(Protocol):
     """What the engine needs of a rule; `rules.base.Rule` has the rest."""
 
-    id: str
-    kind: str
+    @property
+    def id(self) -> str:
+        """Fixed name of the rule."""
+        ...
 
-    def check(self, facts: Any) -> Any:
+    @property
+    def kind(self) -> str:
+        """`violation`, `positive` or `readability`."""
+        ...
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
         """Findings under these facts."""
         ...
 
@@ -84,7 +91,9 @@ def deep(work: Callable[[], T]) -> T:
 def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]) -> Report:
     timings: dict[str, float] = {}
     if submission.script is None:
-        info = ScriptInfo(submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders)
+        info = ScriptInfo(
+            submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders
+        )
         return Report(submission.target, info, submission.claims, "hold", "not-a-submission", (), timings)
     facts, unpacked = gather(submission, env, timings)
     start = time.perf_counter()
@@ -96,16 +105,17 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     verdict, cls = decide(findings, rules)
     info = describe(submission, facts, unpacked)
     lines = facts.lines
-    return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines)  # type: ignore[arg-type]
+    return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines)
 
 
 _RANK = {"flag": 0, "hold": 1, "warning": 2, "note": 3}
 
 
-def decide(findings: Sequence[Finding], rules: Sequence[Rule]) -> tuple[str, str]:
+def decide(findings: Sequence[Finding], rules: Sequence[Rule]) -> tuple[Outcome, str]:
     """Verdict and class: the first flagged rule in catalogue order, else a hold, else the positive class."""
     order = {rule.id: index for index, rule in enumerate(rules)}
-    for level in ("flag", "hold"):
+    levels: tuple[Literal["flag", "hold"], ...] = ("flag", "hold")
+    for level in levels:
         hit = sorted((f for f in findings if f.level == level), key=lambda f: order.get(f.rule, len(order)))
         if hit:
             return level, hit[0].rule
@@ -122,7 +132,8 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     name = submission.script or ""
     problem = broken = None
     unpacked: Unpacked | None = None
-    text, tree, packing = "", None, ()
+    text, tree = "", None
+    packing: tuple[str, ...] = ()
     modules: dict[str, ast.Module] = {}
     try:
         unpacked = unpack(submission.code, siblings=_siblings(submission), name=name)

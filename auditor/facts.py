@@ -77,7 +77,9 @@ class Facts:
 
     def step(self, place: Place, note: str) -> Step:
         """A line of a path."""
-        return Step(place.line, self.line(place.line) if not place.file else "", note, place.function, place.file or None)
+        return Step(
+            place.line, self.line(place.line) if not place.file else "", note, place.function, place.file or None
+        )
 
     def step_at(self, line: int, near: Place, note: str) -> Step:
         """A line of a path in the function of `near`."""
@@ -112,7 +114,14 @@ class Facts:
             for f in query(self.latent):
                 if (f.line, f.function) not in here:
                     here.add((f.line, f.function))
-                    out.append(replace(f, level="note", activation="off", message=f"{f.message} The reported run does not reach this code."))
+                    out.append(
+                        replace(
+                            f,
+                            level="note",
+                            activation="off",
+                            message=f"{f.message} The reported run does not reach this code.",
+                        )
+                    )
         return out
 
     @cached_property

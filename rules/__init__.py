@@ -21,7 +21,7 @@ from rules.ttt.val_token_ttt import ValTokenTTT
 
 @cache
 def catalogue() -> tuple[Rule, ...]:
-    """Every rule; the first that flags gives the verdict its class, the first positive one gives a clean verdict its."""
+    """Every rule; the first that flags names the class of the verdict, else the first positive one does."""
     return (
         ValTokenTTT(),
         NgramTargetInKey(),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
+from auditor.facts import Facts
 from auditor.verdict import Finding, Level
 
 Kind = Literal["violation", "positive", "readability"]
@@ -42,14 +43,14 @@ class Rule(Protocol):
     """Keys of `rulings.toml`."""
     examples: ClassVar[tuple[Example, ...]]
 
-    def check(self, facts: object) -> Iterable[Finding]:
-        """Yield findings; `facts` is an `auditor.engine.Facts`."""
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """Yield findings under these facts."""
         ...
 
 
 def text_of(rule: Rule) -> str:
     """The rule's text: the docstring of the module that defines it."""
-    return inspect.cleandoc(inspect.getmodule(type(rule)).__doc__ or "")  # type: ignore[union-attr]
+    return inspect.cleandoc(inspect.getmodule(type(rule)).__doc__ or "")
 
 
 def summary_of(rule: Rule) -> str:

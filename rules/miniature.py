@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-_HEAD = '''\
+_HEAD = """\
 import glob, math, os
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ class Settings:
     epochs = int(os.environ.get("EPOCHS", "3"))
 
 def read_shards(pattern):
-    return torch.cat([torch.from_numpy(np.fromfile(f, dtype=np.uint16).astype(np.int64)) for f in sorted(glob.glob(pattern))])
+    shards = [np.fromfile(f, dtype=np.uint16).astype(np.int64) for f in sorted(glob.glob(pattern))]
+    return torch.cat([torch.from_numpy(shard) for shard in shards])
 
 class Layer(nn.Module):
     def __init__(self, dim):
@@ -64,9 +65,9 @@ def fit(s, model, train):
         model(x, y).backward()
         opt.step()
 
-'''
+"""
 
-_TAIL = '''
+_TAIL = """
 def main():
     s = Settings()
     model = Model(s)
@@ -77,7 +78,7 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 
 def script(evaluate: str) -> str:

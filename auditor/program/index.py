@@ -42,7 +42,8 @@ class CallIndex:
 
     def _direct(self, low: int, high: int, updating: set[str]) -> bool:
         return any(
-            low <= line <= high and (name in updating or (is_method and name in UPDATING)) for line, name, is_method in self.calls
+            low <= line <= high and (name in updating or (is_method and name in UPDATING))
+            for line, name, is_method in self.calls
         )
 
     def updates(self, low: int, high: int) -> bool:

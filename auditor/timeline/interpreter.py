@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from auditor.timeline import methods, models, numerics
 from auditor.timeline.events import Timeline
-from auditor.timeline.machine import BudgetSpent, Frame
+from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.statements import Statements
 from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
+
+__all__ = ["Interpreter", "methods", "models", "numerics"]  # the models register themselves when imported
 
 
 class Interpreter(Statements):
@@ -26,6 +29,7 @@ class Interpreter(Statements):
         self.modules: dict[str, Val] = {}
 
     def import_module(self, name: str, node: ast.AST) -> Val | None:
+        """A sibling module of the script, interpreted once; None for library modules."""
         if name in self.modules:
             return self.modules[name]
         tree = self.sources.get(name)

@@ -6,39 +6,68 @@ import ast
 from typing import Any
 
 from auditor.program.linear import atom
-from auditor.timeline.expressions import METADATA, Expressions
+from auditor.timeline.expressions import Expressions
 from auditor.timeline.values import (
     DIFF,
     GRAD,
     HASH,
-    NOCONST,
     NONE,
-    NONE_OBJ,
-    NONE_VAL,
     PARAMS,
-    PATH_TRAIN,
-    PATH_VAL,
     STATE,
     UNKNOWN,
     Carried,
     Obj,
-    Region,
     Taint,
     Val,
     constant,
-    join,
     is_params,
+    join,
     join_taint,
     of_obj,
     of_taint,
     retaint,
     taint,
-    vary,
     with_flags,
-    with_regions,
 )
 
-MODULE_BASES = frozenset({"Module", "LightningModule", "PreTrainedModel", "ModuleList", "Linear", "Embedding", "Sequential", "LayerNorm", "RMSNorm", "Conv1d"})
+METADATA = frozenset(
+    [
+        "shape",
+        "size",
+        "numel",
+        "ndim",
+        "dim",
+        "device",
+        "dtype",
+        "nelement",
+        "element_size",
+        "itemsize",
+        "nbytes",
+        "is_cuda",
+        "layout",
+        "stride",
+        "storage_offset",
+        "requires_grad",
+        "is_floating_point",
+        "is_leaf",
+        "names",
+        "training",
+    ]
+)
+MODULE_BASES = frozenset(
+    {
+        "Module",
+        "LightningModule",
+        "PreTrainedModel",
+        "ModuleList",
+        "Linear",
+        "Embedding",
+        "Sequential",
+        "LayerNorm",
+        "RMSNorm",
+        "Conv1d",
+    }
+)
 
 
 class Objects(Expressions):
@@ -64,7 +93,15 @@ class Objects(Expressions):
         t = self.content(base)
         if t is NONE and not base.objs:
             return of_taint(NONE, base.loops, base.old)
-        if all(o.kind in ("tensor", "none") for o in base.objs) and name in ("data", "T", "mT", "real", "values", "loss", "logits"):
+        if all(o.kind in ("tensor", "none") for o in base.objs) and name in (
+            "data",
+            "T",
+            "mT",
+            "real",
+            "values",
+            "loss",
+            "logits",
+        ):
             return base if name == "data" else of_taint(t, base.loops, base.old)
         if any(o.kind in ("inst", "libmod") for o in base.objs) and t.flags & DIFF and not t.toks:
             return Val(objs=tuple(o for o in base.objs if o.kind in ("inst", "libmod")), taint=taint(flags=DIFF))
@@ -85,6 +122,7 @@ class Objects(Expressions):
         return of_taint(taint(upd=upd, flags=flags | DIFF) if upd else NONE)
 
     def obj_attribute(self, obj: Obj, name: str, base: Val, node: ast.AST) -> Val | None:
+        """Attribute of one object; None when the object says nothing of it."""
         kind = obj.kind
         if kind == "inst":
             value = obj.fields.get(name)
@@ -120,7 +158,11 @@ class Objects(Expressions):
                 value = self.class_attribute(parent, name)
                 if value is not None:
                     return self.bind(value, obj.extra[1])
-            return self.bound_method(obj.extra[1], name, node) if name != "__init__" else of_obj(self.lib_object("builtins.noop"))
+            return (
+                self.bound_method(obj.extra[1], name, node)
+                if name != "__init__"
+                else of_obj(self.lib_object("builtins.noop"))
+            )
         if kind in ("list", "dict", "path", "opt", "partial", "func", "bound"):
             if kind == "opt" and name in ("param_groups", "params", "state"):
                 return Val(objs=(obj,))
@@ -220,6 +262,7 @@ class Objects(Expressions):
             self.assign(target.value, value)  # type: ignore[attr-defined]
 
     def assign_name(self, name: str, value: Val) -> None:
+        """`name = value`, in the frame that owns the name."""
         frame = self.frame
         if name in frame.nonlocals:
             owner: Any = frame.parent
@@ -234,6 +277,7 @@ class Objects(Expressions):
         frame.vars[name] = value
 
     def unpack(self, targets: list[ast.expr], value: Val) -> None:
+        """`a, b = value`."""
         items = value.items
         if items is None:
             elements = self.literal_elements(value)
@@ -253,6 +297,7 @@ class Objects(Expressions):
                 self.assign(target, each)
 
     def set_attribute(self, base: Val, name: str, value: Val, node: ast.AST) -> None:
+        """`base.name = value`."""
         if is_params(base):
             if name == "data":
                 self.write_parameters(base, value, node)
@@ -325,7 +370,9 @@ class Objects(Expressions):
                 if isinstance(index.const, int) and index.const in obj.fields:
                     self.store_field(obj, index.const, value)
                 else:
-                    self.store_elem(obj, value if not isinstance(index_node, ast.Slice) else self.iterate(value, node, 0))
+                    self.store_elem(
+                        obj, value if not isinstance(index_node, ast.Slice) else self.iterate(value, node, 0)
+                    )
             elif kind == "tensor":
                 self.write_tensor(obj, self.content(value), key, key_is_val, node)
             elif kind == "lib" and obj.name == "os.environ":
@@ -367,9 +414,6 @@ class Objects(Expressions):
                 event.applied.append(event.place)
             if obj.name not in event.states:
                 event.states.append(obj.name)
-
-    def write_env(self, key: Val, value: Val, node: ast.AST, override: bool) -> None:
-        raise NotImplementedError
 
     # ---- iteration -----------------------------------------------------------------------------------
 
@@ -415,6 +459,7 @@ class Objects(Expressions):
         return self.picked(result, of_taint(NONE, loops), v.loops)
 
     def iterate_object(self, obj: Obj, v: Val, node: ast.AST, loops: int) -> Val | None:
+        """One element of one object; None when it is not iterable."""
         kind = obj.kind
         if kind == "range":
             return Val(lin=atom(self.fresh_atom(node)), loops=loops | v.loops, old=v.old, taint=v.taint)
@@ -435,13 +480,17 @@ class Objects(Expressions):
             for name in ("__iter__", "__getitem__"):
                 method = self.class_attribute(obj.extra, name)
                 if method is not None:
-                    made = self.call_value(self.bind(method, of_obj(obj)), [UNKNOWN] if name == "__getitem__" else [], {}, node)
+                    made = self.call_value(
+                        self.bind(method, of_obj(obj)), [UNKNOWN] if name == "__getitem__" else [], {}, node
+                    )
                     return made if name == "__getitem__" or made.objs == v.objs else self.iterate(made, node, loops)
             return None
         if kind == "opt":
             return Val(objs=(obj,))
         if kind == "tensor":
-            return Val(objs=(obj,) if is_params(v) else (), taint=self.content(of_obj(obj)) if not is_params(v) else v.taint)
+            return Val(
+                objs=(obj,) if is_params(v) else (), taint=self.content(of_obj(obj)) if not is_params(v) else v.taint
+            )
         return None
 
 

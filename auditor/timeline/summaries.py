@@ -26,9 +26,6 @@ _STATE = -1000
 class Summaries(Library):
     """Calls of the script's own functions, summarised where they are pure."""
 
-    def enter_function(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
-        raise NotImplementedError
-
     def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Call one of the script's own functions."""
         definition = fn.node
@@ -61,7 +58,9 @@ class Summaries(Library):
             self.summaries[key] = summary
         return self.substitute(summary, values, states)
 
-    def observe(self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> tuple[Val, bool]:
+    def observe(
+        self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST
+    ) -> tuple[Val, bool]:
         """Interpret a call and tell whether it was pure."""
         start, effects = self.births, self.effects
         oldest, self.oldest_write = self.oldest_write, NEVER
@@ -105,13 +104,29 @@ class Summaries(Library):
             held = self.content(Val(objs=v.objs))
             if held is not NONE and not any(o.kind in ("list", "dict") for o in v.objs):
                 held = held.flags  # parameters: their states are marked
-        shape = tuple((o, len(o.fields), o.elem.objs if o.elem is not None else None) for o in v.objs if o.kind in ("list", "dict"))
+        shape = tuple(
+            (o, len(o.fields), o.elem.objs if o.elem is not None else None)
+            for o in v.objs
+            if o.kind in ("list", "dict")
+        )
         t = v.taint
         if t.nll or t.counts or t.deps:
             return None
         const = v.const
         lin = v.lin is not None and bool(v.lin.terms)
-        return (const is NOCONST or (type(const), const), items, v.objs, held, shape, lin, bool(t.toks), bool(t.upd), t.flags, bool(v.loops), bool(v.old))
+        return (
+            const is NOCONST or (type(const), const),
+            items,
+            v.objs,
+            held,
+            shape,
+            lin,
+            bool(t.toks),
+            bool(t.upd),
+            t.flags,
+            bool(v.loops),
+            bool(v.old),
+        )
 
     def substitute(self, summary: Val, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Val:
         """The summary with the contents of these arguments in place of the markers."""
@@ -126,6 +141,7 @@ class Summaries(Library):
         return Val(summary.const, items, summary.objs, lin, loops, old, t)
 
     def substitute_taint(self, t: Taint, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Taint:
+        """The content of a summary, with markers replaced."""
         toks: set[Region] = set()
         for r in t.toks:
             if not r.arg:

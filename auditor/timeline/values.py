@@ -188,7 +188,9 @@ class Obj:
 
     __slots__ = ("kind", "name", "fields", "elem", "node", "frame", "extra", "owners", "number", "content", "born")
 
-    def __init__(self, kind: str, name: str, number: int, node: Any = None, frame: Any = None, extra: Any = None) -> None:
+    def __init__(
+        self, kind: str, name: str, number: int, node: Any = None, frame: Any = None, extra: Any = None
+    ) -> None:
         self.kind = kind
         self.name = name
         self.number = number
@@ -324,9 +326,7 @@ def join(a: Val, b: Val) -> Val:
             for whole in (a, b):
                 for item in whole.items or ():
                     t = join_taint(t, item.taint)
-    if a.objs == b.objs:
-        objs = a.objs
-    elif not b.objs:
+    if a.objs == b.objs or not b.objs:
         objs = a.objs
     elif not a.objs:
         objs = b.objs

@@ -26,7 +26,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ttt.order import path_of, reaching
 
-_BODY = '''
+_BODY = """
     def collect(model, tokens, s):
         stats = {{}}
         def hook(module, inputs, output):
@@ -48,7 +48,7 @@ _BODY = '''
             quantised[name] = torch.round(weight * stats.get(name, 1.0)) / stats.get(name, 1.0)
         model.load_state_dict(quantised)
         return plain_eval(s, model, val)
-'''
+"""
 
 
 class ValCalibration:
@@ -60,8 +60,14 @@ class ValCalibration:
     conditions: ClassVar[tuple[str, ...]] = ("C3",)
     rulings: ClassVar[tuple[str, ...]] = ("pr728", "issue1017")
     examples: ClassVar[tuple[Example, ...]] = (
-        Example("Hessians of the quantiser are collected on validation tokens", script(_BODY.format(tokens="val")), True),
-        Example("Hessians are collected on training tokens", script(_BODY.format(tokens="read_shards(s.train_files)")), False),
+        Example(
+            "Hessians of the quantiser are collected on validation tokens", script(_BODY.format(tokens="val")), True
+        ),
+        Example(
+            "Hessians are collected on training tokens",
+            script(_BODY.format(tokens="read_shards(s.train_files)")),
+            False,
+        ),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -72,8 +78,8 @@ class ValCalibration:
                 facts.finding(
                     self,
                     update.applied[0],
-                    f"`{update.place.function}` writes {', '.join(update.states[:3])} with a statistic of validation tokens before those"
-                    " tokens are scored.",
+                    f"`{update.place.function}` writes {', '.join(update.states[:3])} with a statistic of validation"
+                    " tokens before those tokens are scored.",
                     path_of(facts, timeline, update),
                 )
                 for update in reaching(timeline, legal=False, kind="statistic")

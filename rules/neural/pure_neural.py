@@ -25,10 +25,10 @@ from rules.miniature import script
 from rules.ttt.order import scores_of
 from rules.ttt.val_token_ttt import _RIGHT
 
-_PLAIN = script('''
+_PLAIN = script("""
     def evaluate(s, model, val):
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class PureNeural:
@@ -51,5 +51,6 @@ class PureNeural:
             return []
         score = scores_of(facts.run, headline)[-1]
         steps = [facts.step(score.place, "the tokens are scored"), facts.step(headline.place, "the score is reported")]
-        message = f"The reported score is computed at line {score.place.line} by a model that no validation token has changed."
+        line = score.place.line
+        message = f"The reported score is computed at line {line} by a model that no validation token has changed."
         return [facts.finding(self, score.place, message, steps, activation="default" if not facts.settings else "run")]

@@ -27,7 +27,7 @@ from rules.miniature import script
 from rules.ngram.unnormalized_mixture import _FULL_ROW
 from rules.ttt.order import path_of, reaching
 
-_WHOLE_SET = script('''
+_WHOLE_SET = script("""
     def evaluate(s, model, val):
         ids = val.numpy()
         counts = np.ones((s.vocab, s.vocab))
@@ -43,7 +43,7 @@ _WHOLE_SET = script('''
             total += -np.log(np.take_along_axis(mixed, target[:, None], axis=1)).sum()
             count += s.seq_len
         return total / count
-''')
+""")
 
 
 class CacheBeforeScore:
@@ -67,7 +67,8 @@ class CacheBeforeScore:
                 facts.finding(
                     self,
                     update.applied[0],
-                    f"`{update.place.function}` counts validation tokens before the reported score of the same tokens is computed from the counts.",
+                    f"`{update.place.function}` counts validation tokens before the reported score of the same tokens"
+                    " is computed from the counts.",
                     path_of(facts, timeline, update),
                 )
                 for update in reaching(timeline, legal=False, kind="counts")

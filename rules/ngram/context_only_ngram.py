@@ -25,10 +25,10 @@ from rules.miniature import script
 from rules.ngram.unnormalized_mixture import _FULL_ROW
 from rules.ttt.order import reaching
 
-_PLAIN = script('''
+_PLAIN = script("""
     def evaluate(s, model, val):
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class ContextOnlyNgram:
@@ -53,8 +53,14 @@ class ContextOnlyNgram:
         if not caches:
             return []
         write = caches[0]
-        steps = [facts.step(write.place, "scored tokens are counted"), facts.step(headline.place, "the headline uses the counts of earlier tokens")]
-        message = f"`{write.place.function}` counts tokens after they are scored; the look-ups hold no token that is being scored."
+        steps = [
+            facts.step(write.place, "scored tokens are counted"),
+            facts.step(headline.place, "the headline uses the counts of earlier tokens"),
+        ]
+        message = (
+            f"`{write.place.function}` counts tokens after they are scored; the look-ups hold no token that is being"
+            " scored."
+        )
         lines = {u.place.line for u in reaching(facts.default, legal=True, kind="counts")}
         activation = "default" if write.place.line in lines else "run"
         return [facts.finding(self, write.place, message, steps, activation=activation)]

@@ -30,7 +30,7 @@ from auditor.verdict import Finding, Level, Step
 from rules.base import Example, Kind
 from rules.miniature import script
 
-_CACHE = '''
+_CACHE = """
     def evaluate(s, model, val):
         ids = val.numpy()
         seen = np.zeros(1 << 22, dtype=np.int64)
@@ -51,9 +51,13 @@ _CACHE = '''
             np.add.at(seen, row, 1)
             np.add.at(seen_next, pair, 1)
         return total / count
-'''
-_WRONG = script(_CACHE.format(key="pair = (context ^ (ids[at] * 51647)) & ((1 << 22) - 1); guess = seen_next[pair] / np.maximum(seen[row], 1)"))
-_HASHED_INPUT = script('''
+"""
+_WRONG = script(
+    _CACHE.format(
+        key="pair = (context ^ (ids[at] * 51647)) & ((1 << 22) - 1); guess = seen_next[pair] / np.maximum(seen[row], 1)"
+    )
+)
+_HASHED_INPUT = script("""
     class Hashed(nn.Module):
         def __init__(self, dim):
             super().__init__()
@@ -65,7 +69,7 @@ _HASHED_INPUT = script('''
     def evaluate(s, model, val):
         model.embed = Hashed(s.dim)
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class NgramTargetInKey:
@@ -98,7 +102,8 @@ class NgramTargetInKey:
                     facts.finding(
                         self,
                         place,
-                        f"The look-up at line {read.place.line} that feeds the reported score is keyed with the scored token: {read.why}.",
+                        f"The look-up at line {read.place.line} that feeds the reported score is keyed with the scored"
+                        f" token: {read.why}.",
                         _path(facts, timeline, read),
                     )
                 )

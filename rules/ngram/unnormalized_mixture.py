@@ -27,7 +27,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ngram.ngram_target_in_key import _WRONG
 
-_FULL_ROW = script('''
+_FULL_ROW = script("""
     def evaluate(s, model, val):
         counts = np.ones((s.vocab, s.vocab))
         ids = val.numpy()
@@ -43,7 +43,7 @@ _FULL_ROW = script('''
             count += s.seq_len
             np.add.at(counts, (ids[start:start + s.seq_len], target), 1)
         return total / count
-''')
+""")
 
 
 class UnnormalizedMixture:
@@ -82,8 +82,8 @@ class UnnormalizedMixture:
                     facts.finding(
                         self,
                         mix.place,
-                        "The probability of the scored token is blended with a count of that token only; nothing divides by the sum"
-                        " over the vocabulary.",
+                        "The probability of the scored token is blended with a count of that token only; nothing divides"
+                        " by the sum over the vocabulary.",
                         path,
                     )
                 )

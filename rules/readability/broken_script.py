@@ -25,10 +25,10 @@ from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
 
-_PLAIN = script('''
+_PLAIN = script("""
     def evaluate(s, model, val):
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class BrokenScript:
@@ -48,4 +48,6 @@ class BrokenScript:
         """One hold with the parser's message."""
         if facts.broken is not None:
             place = Place(1, "<module>", 1)
-            yield facts.finding(self, place, f"The script does not parse: {facts.broken}", [], activation="unknown", anchor=facts.broken)
+            yield facts.finding(
+                self, place, f"The script does not parse: {facts.broken}", [], activation="unknown", anchor=facts.broken
+            )

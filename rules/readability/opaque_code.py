@@ -25,14 +25,14 @@ from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
 
-_HIDDEN = '''
+_HIDDEN = """
 import base64, os
 exec(base64.b64decode(os.environ["PAYLOAD"]))
-'''
-_PLAIN = script('''
+"""
+_PLAIN = script("""
     def evaluate(s, model, val):
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class OpaqueCode:
@@ -61,7 +61,8 @@ class OpaqueCode:
             yield self._hold(
                 facts,
                 1,
-                "no reported loss over validation tokens was found in the run; look at how the score is computed and printed",
+                "no reported loss over validation tokens was found in the run; look at how the score is computed and"
+                " printed",
             )
 
     def _hold(self, facts: Facts, line: int, reason: str) -> Finding:

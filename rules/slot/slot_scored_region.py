@@ -27,7 +27,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ttt.order import path_of, reaching
 
-_BODY = '''
+_BODY = """
     def evaluate(s, model, val):
         total, count = torch.zeros(()), 0
         shift = torch.zeros(s.vocab, requires_grad=True)
@@ -44,7 +44,7 @@ _BODY = '''
             {last}
             count += y.numel()
         return (total / count).item()
-'''
+"""
 _SCORE = 'total += F.cross_entropy((logits + shift).flatten(0, 1), y.flatten(), reduction="sum").detach()'
 
 
@@ -57,8 +57,16 @@ class SlotScoredRegion:
     conditions: ClassVar[tuple[str, ...]] = ("C1", "C3")
     rulings: ClassVar[tuple[str, ...]] = ("pr1240", "issue1017")
     examples: ClassVar[tuple[Example, ...]] = (
-        Example("The offset is fitted on a window and the window is scored with it", script(_BODY.format(first="pass", last=_SCORE)), True),
-        Example("The window is scored first, the offset serves the next one", script(_BODY.format(first=_SCORE, last="pass")), False),
+        Example(
+            "The offset is fitted on a window and the window is scored with it",
+            script(_BODY.format(first="pass", last=_SCORE)),
+            True,
+        ),
+        Example(
+            "The window is scored first, the offset serves the next one",
+            script(_BODY.format(first=_SCORE, last="pass")),
+            False,
+        ),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -69,8 +77,8 @@ class SlotScoredRegion:
                 facts.finding(
                     self,
                     update.applied[0],
-                    f"`{update.place.function}` fits {', '.join(update.states[:3]) or 'an offset'} on validation tokens and scores the"
-                    " same tokens with it.",
+                    f"`{update.place.function}` fits {', '.join(update.states[:3]) or 'an offset'} on validation tokens"
+                    " and scores the same tokens with it.",
                     path_of(facts, timeline, update),
                 )
                 for update in reaching(timeline, legal=False)

@@ -49,7 +49,10 @@ def scores_of(timeline: Timeline, headline: ReportEvent) -> list[Score]:
 
 def path_of(facts: Facts, timeline: Timeline, update: Update) -> list[Step]:
     """The lines to follow: loops, gradient, step, then the score that the headline counts."""
-    steps = [facts.step_at(loop.line, update.place, f"loop over {loop.text}" if loop.text else "loop") for loop in update.loops]
+    steps = [
+        facts.step_at(loop.line, update.place, f"loop over {loop.text}" if loop.text else "loop")
+        for loop in update.loops
+    ]
     steps.append(facts.step(update.place, "source: a gradient of a loss on validation tokens"))
     for place in update.applied[:2]:
         steps.append(facts.step(place, f"the update reaches {', '.join(update.states[:3])}"))

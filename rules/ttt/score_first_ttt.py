@@ -28,7 +28,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ttt.order import reaching, scores_of
 
-_RIGHT = script('''
+_RIGHT = script("""
     def evaluate(s, model, val):
         opt = torch.optim.AdamW(model.parameters(), lr=1e-4)
         total, count = torch.zeros(()), 0
@@ -45,11 +45,11 @@ _RIGHT = script('''
                     model(x, y).backward()
                     opt.step()
         return (total / count).item()
-''')
-_PLAIN = script('''
+""")
+_PLAIN = script("""
     def evaluate(s, model, val):
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class ScoreFirstTTT:
@@ -79,15 +79,23 @@ class ScoreFirstTTT:
                 score = near[0]
                 steps = [facts.step(score.place, "the chunk is scored")]
                 steps.append(facts.step(update.place, "then a gradient of the same chunk is taken"))
-                steps.extend(facts.step(p, f"and applied to {', '.join(update.states[:3])}") for p in update.applied[:1])
+                steps.extend(
+                    facts.step(p, f"and applied to {', '.join(update.states[:3])}") for p in update.applied[:1]
+                )
                 steps.append(facts.step(headline.place, "the first score is the one reported"))
-                last = "the last chunk is left untrained" if spares_last(facts, update) else "no guard for the last chunk was found (harmless)"
+                last = (
+                    "the last chunk is left untrained"
+                    if spares_last(facts, update)
+                    else "no guard for the last chunk was found (harmless)"
+                )
                 optimiser = f" with {update.optimizer}" if update.optimizer else ""
                 message = (
-                    f"`{update.place.function}` scores each chunk at line {score.place.line} before it trains on it at line"
-                    f" {update.applied[0].line}{optimiser}; {last}."
+                    f"`{update.place.function}` scores each chunk at line {score.place.line} before it trains on it at"
+                    f" line {update.applied[0].line}{optimiser}; {last}."
                 )
-                place = update.place.at(score.place.line if score.place.function_line == update.place.function_line else update.place.line)
+                place = update.place.at(
+                    score.place.line if score.place.function_line == update.place.function_line else update.place.line
+                )
                 found.append(facts.finding(self, place, message, steps))
             return found[:3]
 
@@ -104,11 +112,18 @@ def spares_last(facts: Facts, update: Update) -> bool:
     tests: list[ast.expr] = []
     assigned: dict[str, ast.expr] = {}
     for node in ast.walk(facts.tree):
-        if isinstance(node, ast.If) and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0):
+        if (isinstance(node, ast.If) and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)) or (
+            isinstance(node, ast.If)
+            and node.lineno <= line
+            and any(isinstance(s, ast.Continue | ast.Break) for s in node.body)
+        ):
             tests.append(node.test)
-        elif isinstance(node, ast.If) and node.lineno <= line and any(isinstance(s, ast.Continue | ast.Break) for s in node.body):
-            tests.append(node.test)
-        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.lineno <= line:
+        elif (
+            isinstance(node, ast.Assign)
+            and len(node.targets) == 1
+            and isinstance(node.targets[0], ast.Name)
+            and node.lineno <= line
+        ):
             assigned[node.targets[0].id] = node.value
     counters = {name for loop in update.loops for name in _names(loop.text)}
     for test in tests:
@@ -133,6 +148,9 @@ def _mentions(node: ast.AST, names: set[str]) -> bool:
 
 def _minus_one(node: ast.AST) -> bool:
     return any(
-        isinstance(n, ast.BinOp) and isinstance(n.op, ast.Sub | ast.Add) and isinstance(n.right, ast.Constant) and n.right.value == 1
+        isinstance(n, ast.BinOp)
+        and isinstance(n.op, ast.Sub | ast.Add)
+        and isinstance(n.right, ast.Constant)
+        and n.right.value == 1
         for n in ast.walk(node)
     )

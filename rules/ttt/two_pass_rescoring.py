@@ -28,7 +28,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ttt.order import path_of, reaching, repeats, scored_before
 
-_STAGE = '''
+_STAGE = """
     def stage(s, model, val):
         opt = torch.optim.SGD(model.parameters(), lr=0.01)
         total, count = torch.zeros(()), 0
@@ -43,18 +43,24 @@ _STAGE = '''
         loss = (total / count).item()
         print(f"adapted val_bpb:{loss / math.log(2.0):.4f}")
         return loss
-'''
+"""
 
-_WRONG = script(_STAGE + '''
+_WRONG = script(
+    _STAGE
+    + """
     def evaluate(s, model, val):
         stage(s, model, val)
         return plain_eval(s, model, val)
-''')
-_RIGHT = script(_STAGE + '''
+"""
+)
+_RIGHT = script(
+    _STAGE
+    + """
     def evaluate(s, model, val):
         print(f"before val_bpb:{plain_eval(s, model, val) / math.log(2.0):.4f}")
         return stage(s, model, val)
-''')
+"""
+)
 
 
 class TwoPassRescoring:
@@ -79,13 +85,16 @@ class TwoPassRescoring:
                 first = scored_before(timeline, update)
                 if update.local_state or first is None or repeats(update):
                     continue
-                path = [facts.step(first.place, "first score of the tokens, in order"), *path_of(facts, timeline, update)]
+                path = [
+                    facts.step(first.place, "first score of the tokens, in order"),
+                    *path_of(facts, timeline, update),
+                ]
                 found.append(
                     facts.finding(
                         self,
                         update.applied[0],
-                        f"`{update.place.function}` scores tokens and then trains on them; the reported score comes from a later"
-                        " evaluation of the same tokens with the trained state.",
+                        f"`{update.place.function}` scores tokens and then trains on them; the reported score comes"
+                        " from a later evaluation of the same tokens with the trained state.",
                         path,
                     )
                 )

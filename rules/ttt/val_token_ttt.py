@@ -29,7 +29,7 @@ from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ttt.order import path_of, reaching, repeats, scored_before
 
-_WRONG = script('''
+_WRONG = script("""
     def adapt(s, model, val):
         opt = torch.optim.SGD(model.parameters(), lr=0.01)
         for epoch in range(s.epochs):
@@ -43,9 +43,9 @@ _WRONG = script('''
         if s.adapt:
             adapt(s, model, val)
         return plain_eval(s, model, val)
-''')
+""")
 
-_LAST_EPOCH = script('''
+_LAST_EPOCH = script("""
     def evaluate(s, model, val):
         opt = torch.optim.SGD(model.parameters(), lr=0.01)
         for epoch in range(s.epochs):
@@ -59,9 +59,9 @@ _LAST_EPOCH = script('''
                 loss.backward()
                 opt.step()
         return (total / count).item()
-''')
+""")
 
-_RIGHT = script('''
+_RIGHT = script("""
     def evaluate(s, model, val):
         opt = torch.optim.SGD(model.parameters(), lr=0.01)
         total, count = torch.zeros(()), 0
@@ -75,9 +75,9 @@ _RIGHT = script('''
                 model(x, y).backward()
                 opt.step()
         return (total / count).item()
-''')
+""")
 
-_RESTORED = script('''
+_RESTORED = script("""
     def evaluate(s, model, val):
         before = {k: v.clone() for k, v in model.state_dict().items()}
         opt = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -86,7 +86,7 @@ _RESTORED = script('''
         opt.step()
         model.load_state_dict(before)
         return plain_eval(s, model, val)
-''')
+""")
 
 
 class ValTokenTTT:
@@ -118,8 +118,8 @@ class ValTokenTTT:
                     facts.finding(
                         self,
                         update.applied[0],
-                        f"`{update.place.function}` trains {', '.join(update.states[:3])} on validation tokens{epochs} before"
-                        " their reported score is computed; no counted score of the same tokens comes first.",
+                        f"`{update.place.function}` trains {', '.join(update.states[:3])} on validation tokens{epochs}"
+                        " before their reported score is computed; no counted score of the same tokens comes first.",
                         path_of(facts, timeline, update),
                     )
                 )

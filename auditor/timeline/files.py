@@ -1,0 +1,146 @@
+"""The world outside the program: settings from the environment, files by their path."""
+
+from __future__ import annotations
+
+import ast
+import os.path
+from typing import Any
+
+from auditor.program.linear import ZERO
+from auditor.timeline.objects import Objects
+from auditor.timeline.values import (
+    GRAD,
+    HANDLE,
+    NOCONST,
+    NONE,
+    NONE_VAL,
+    PATH_TRAIN,
+    PATH_VAL,
+    STATE,
+    UNKNOWN,
+    Obj,
+    Region,
+    Taint,
+    Val,
+    constant,
+    join_taint,
+    of_taint,
+    taint,
+    with_flags,
+)
+
+VAL_STREAM = taint(toks=frozenset((Region("val", start=ZERO),)))
+
+TRAIN_STREAM = NONE  # training tokens are of no interest
+
+_LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "NODE_RANK": "0"}
+
+_VAL_WORDS = ("val", "valid", "validation")
+
+
+class Files(Objects):
+    """Environment variables and files."""
+
+    def read_env(self, key: Val, default: Val | None, node: ast.AST) -> Val:
+        """`os.environ.get(key, default)` under the effective configuration."""
+        name = key.const
+        line = getattr(node, "lineno", 0)
+        if not isinstance(name, str):
+            return UNKNOWN
+        if name in self.env:
+            value, source = self.env[name]
+            given = default.const if default is not None and default.const is not NOCONST else "<unset>"
+            self.config_read(name, value, source, line, _LAUNCH.get(name, given))
+            return Val(const=value, taint=self.path_taint(value))
+        if name in _LAUNCH:
+            return constant(_LAUNCH[name])
+        if default is None:
+            return NONE_VAL
+        if default.const is not NOCONST:
+            self.config_read(name, "" if default.const is None else default.const, f"default:L{line}", line)
+        return default
+
+    def write_env(self, key: Val, value: Val, node: ast.AST, override: bool) -> None:
+        """`os.environ[key] = value`."""
+        name = key.const
+        if isinstance(name, str) and value.const is not NOCONST and (override or name not in self.env):
+            line = getattr(node, "lineno", 0)
+            changed = dict(self.env)
+            changed[name] = (str(value.const), f"default:L{line}")
+            self.env = changed
+
+    def path_taint(self, text: Any) -> Taint:
+        """Files are recognised by their path: the data contract of the challenge names the split in it."""
+        if not isinstance(text, str):
+            return NONE
+        return _path_taint(text)
+
+    def open_file(self, path: Val, mode: Val | None) -> Val:
+        """`open(path, mode)`: a handle that remembers the path."""
+        obj = Obj("file", "file", -2, extra=path)
+        return Val(objs=(obj,), taint=self.content(path))
+
+    def file_key(self, path: Val) -> Any:
+        """What a file is remembered under: its base name, `*` when unknown."""
+        if isinstance(path.const, str):
+            return os.path.basename(path.const)
+        for obj in path.objs:
+            if obj.kind == "path" and isinstance(obj.extra, str):
+                return os.path.basename(obj.extra)
+            if obj.kind == "file":
+                return self.file_key(obj.extra)
+        return "*"
+
+    def write_file(self, path: Val, t: Taint) -> None:
+        """Content goes to disk, or into a buffer."""
+        t = taint(t.toks, t.upd, t.deps, frozenset(), t.counts, t.flags & (STATE | GRAD))
+        for obj in path.objs:
+            if obj.kind == "tensor":
+                self.add_content(obj, t)
+                return
+        self.effects += 1
+        key = self.file_key(path)
+        self.files[key] = t if not self.weak else join_taint(self.files.get(key, NONE), t)
+
+    def read_file(self, path: Val, node: ast.AST) -> Val:
+        """Content comes from disk: tokens of a split, or what the script wrote before."""
+        flags = self.content(path).flags
+        for obj in path.objs:
+            if obj.kind == "file":
+                flags |= self.content(obj.extra).flags
+            if obj.kind == "tensor" and obj.content is not NONE:
+                return of_taint(with_flags(obj.content, drop=HANDLE))
+        loops = path.loops
+        if flags & PATH_VAL:
+            t = VAL_STREAM
+            return of_taint(t if not loops else taint(frozenset((Region("val", loops, 0, ZERO),))), loops)
+        if flags & PATH_TRAIN:
+            return of_taint(TRAIN_STREAM)
+        key = self.file_key(path)
+        t = self.files.get(key, NONE)
+        if key == "*":
+            for written in self.files.values():
+                t = join_taint(t, written)
+        else:
+            t = join_taint(t, self.files.get("*", NONE))
+        return of_taint(t, self.innermost())
+
+
+def _path_taint(text: str) -> Taint:
+    name = os.path.basename(text.rstrip("/"))
+    lowered = name.lower()
+    flags = 0
+    if _is_split(lowered, _VAL_WORDS):
+        flags |= PATH_VAL
+    if _is_split(lowered, ("train",)):
+        flags |= PATH_TRAIN
+    if not flags or lowered.endswith((".py", ".txt", ".log", ".json", ".model", ".pt", ".ptz", ".md", ".vocab")):
+        return NONE
+    if not (lowered.endswith((".bin", ".npy", ".parquet", ".zst", ".raw", "*")) or "fineweb" in text or "*" in name):
+        return NONE
+    return taint(flags=flags)
+
+
+def _is_split(name: str, words: tuple[str, ...]) -> bool:
+    parts = name.replace("-", "_").replace(".", "_").replace("*", "_").replace("[", "_").split("_")
+    return any(p in words or p.rstrip("0123456789") in words for p in parts)

@@ -1,0 +1,111 @@
+"""Flow-sensitive state: snapshots at branches, ageing at the back edges of loops."""
+
+from __future__ import annotations
+
+from auditor.timeline.frames import Carrieds, Snapshot
+from auditor.timeline.recorder import Recorder
+from auditor.timeline.values import (
+    NONE,
+    Carried,
+    Taint,
+    Val,
+    join,
+    taint,
+)
+
+
+class Flow(Recorder):
+    """Saves, joins and ages the state."""
+
+    def innermost(self) -> int:
+        """The innermost loop around the present point, across calls: what is read from outside differs by iteration."""
+        if not self.loops:
+            return 0
+        self.effects += 1
+        return self.loops[-1].loop.bit
+
+    def snapshot(self) -> Snapshot:
+        """Copy of the flow-sensitive state."""
+        return Snapshot(dict(self.frame.vars), dict(self.states), self.pending)
+
+    def restore(self, snap: Snapshot) -> None:
+        """Back to a snapshot; the snapshot may be used again."""
+        self.frame.vars = dict(snap.vars)
+        self.states = dict(snap.states)
+        self.pending = snap.pending
+
+    def merge(self, snaps: list[Snapshot]) -> None:
+        """Continue from the join of several states; none means unreachable."""
+        if not snaps:
+            self.dead = True
+            return
+        self.dead = False
+        first = snaps[0]
+        variables, states, pending = dict(first.vars), dict(first.states), first.pending
+        for other in snaps[1:]:
+            for name, value in other.vars.items():
+                mine = variables.get(name)
+                if mine is None:
+                    variables[name] = value
+                elif mine is not value:
+                    variables[name] = join(mine, value)
+            if states is not other.states:
+                for obj, upd in other.states.items():
+                    mine_upd = states.get(obj)
+                    states[obj] = upd if mine_upd is None else mine_upd | upd
+            pending |= other.pending
+        self.frame.vars, self.states, self.pending = variables, states, pending
+
+    def age_taint(self, t: Taint, bit: int) -> Taint:
+        """Content as seen from the next iteration of a loop."""
+        key = (t, bit)
+        found = self.aged.get(key)
+        if found is None:
+            toks = frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in t.toks)
+            upd = self.age_updates(t.upd, bit)
+            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags)
+        return found
+
+    def age_updates(self, upd: Carrieds, bit: int) -> Carrieds:
+        """Updates as seen from the next iteration of a loop that encloses them."""
+        if not upd:
+            return upd
+        return frozenset(
+            Carried(u, c | bit) if u >= 0 and self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
+        )
+
+    def age(self, v: Val, bit: int) -> Val:
+        """A value as seen from the next iteration of a loop."""
+        t = v.taint
+        if t is not NONE and (t.toks or t.upd):
+            t = self.age_taint(t, bit)
+        items = v.items
+        if items is not None:
+            aged = tuple(self.age(item, bit) for item in items)
+            if any(a is not b for a, b in zip(aged, items, strict=True)):
+                items = aged
+        if t is v.taint and items is v.items and not v.loops & bit:
+            return v
+        loops, old = v.loops, v.old
+        if loops & bit:
+            loops, old = loops & ~bit, old | bit
+        return Val(v.const, items, v.objs, v.lin, loops, old, t)
+
+    def cross_back_edge(self, bit: int) -> None:
+        """One iteration of a loop ends and the next begins."""
+        variables = self.frame.vars
+        for name, value in variables.items():
+            if value.taint is not NONE or value.loops & bit or value.items is not None:
+                aged = self.age(value, bit)
+                if aged is not value:
+                    variables[name] = aged
+        for obj in self.hot:
+            if obj.content is not NONE:
+                obj.content = self.age_taint(obj.content, bit)
+            if obj.elem is not None:
+                obj.elem = self.age(obj.elem, bit)
+            for name, value in obj.fields.items():
+                if value.taint is not NONE:
+                    obj.fields[name] = self.age(value, bit)
+        for obj, upd in self.states.items():
+            self.states[obj] = self.age_updates(upd, bit)

@@ -1,0 +1,172 @@
+"""Loops, interpreted until the state at their head no longer changes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from auditor.timeline.calls import Calls
+from auditor.timeline.events import (
+    Loop,
+    Skipped,
+)
+from auditor.timeline.frames import LoopContext, Snapshot
+from auditor.timeline.values import (
+    NOCONST,
+    Val,
+    join,
+    same,
+    vary,
+)
+
+MAX_PASSES = 2
+
+
+class Loops(Calls):
+    """`for` and `while`."""
+
+    def _do_for(self, node: ast.For | ast.AsyncFor) -> None:
+        source = self.ev(node.iter)
+        count = self.known_length(source)
+        if count == 0 and not self.explore:
+            self.note_empty_loop(node)
+            self.run(node.orelse)
+            return
+        unrolled = self.unroll(node, source, count)
+        if unrolled:
+            return
+        bit = self.loop_bit(node)
+        loop = Loop(bit, node.lineno, "for", ast.unparse(node.target)[:60])
+        once = count == 1
+
+        def step() -> bool:
+            self.assign(node.target, self.iterate(source, node, bit))
+            self.run(node.body)
+            return True
+
+        self.loop(loop, step, once=once, always=count is not None and count > 0)
+        if not self.dead and node.orelse:
+            self.run(node.orelse)
+
+    def note_empty_loop(self, node: ast.For | ast.AsyncFor) -> None:
+        """Remember a loop that the configuration leaves empty."""
+        key = (node.lineno, node.col_offset, True, False)
+        if key in self.noted:
+            return
+        self.noted.add(key)
+        self.timeline.skipped.append(
+            Skipped(
+                node.body[0].lineno,
+                node.body[-1].end_lineno or 0,
+                "for " + ast.unparse(node.iter)[:100],
+                self.frame.name,
+            )
+        )
+
+    def unroll(self, node: ast.For | ast.AsyncFor, source: Val, count: int | None) -> bool:
+        """Short loops over literal tuples and lists are run element by element: their elements differ in kind."""
+        elements = self.literal_elements(source)
+        if elements is None or not 1 <= len(elements) <= 4 or count is None:
+            return False
+        if all(e.const is not NOCONST for e in elements) and not all(isinstance(e.const, str) for e in elements):
+            return False
+        bit = self.loop_bit(node)
+        context = LoopContext(Loop(bit, node.lineno, "for", ast.unparse(node.target)[:60]))
+        for element in elements:
+            if self.dead:
+                break
+            self.loops.append(context)
+            self.assign(node.target, element)
+            self.run(node.body)
+            self.loops.pop()
+            ends = ([] if self.dead else [self.snapshot()]) + context.continues
+            context.continues = []
+            self.merge(ends)
+        ends = ([] if self.dead else [self.snapshot()]) + context.breaks
+        self.merge(ends)
+        if not self.dead and node.orelse:
+            self.run(node.orelse)
+        return True
+
+    def _do_while(self, node: ast.While) -> None:
+        bit = self.loop_bit(node)
+        loop = Loop(bit, node.lineno, "while", ast.unparse(node.test)[:60])
+        first = self.truth(self.ev(node.test))
+        if first is False:
+            return
+        endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+
+        def step() -> bool:
+            known = self.truth(self.ev(node.test))
+            if known is False:
+                return False
+            self.run(node.body)
+            return True
+
+        self.loop(loop, step, once=False, always=first is True, endless=endless)
+        if not self.dead and node.orelse:
+            self.run(node.orelse)
+
+    def loop(self, loop: Loop, step: Callable[[], bool], *, once: bool, always: bool, endless: bool = False) -> None:
+        """Interpret a loop body until the state at its head no longer changes."""
+        context = LoopContext(loop)
+        self.loops.append(context)
+        outer_active = self.active
+        self.active |= loop.bit
+        exits: list[Snapshot] = [] if always else [self.snapshot()]
+        head = self.snapshot()
+        self.weak += 1
+        for number in range(MAX_PASSES):
+            growth = self.growth
+            context.continues = []
+            if not step():
+                exits.append(self.snapshot())
+                break
+            ends = ([] if self.dead else [self.snapshot()]) + context.continues
+            if not ends:
+                break
+            self.merge(ends)
+            if once:
+                exits.append(self.snapshot())
+                break
+            after = self.snapshot()
+            if not endless:
+                exits.append(after)
+            self.cross_back_edge(loop.bit)
+            changed = self.widen(head, loop.bit)
+            head = self.snapshot()
+            if number and not changed and growth == self.growth:
+                break
+        self.weak -= 1
+        self.loops.pop()
+        self.active = outer_active
+        self.dead = False
+        self.merge(exits[-2:] + context.breaks if len(exits) > 2 else exits + context.breaks)
+
+    def widen(self, head: Snapshot, bit: int) -> bool:
+        """Join the state at the end of the body into the one at the loop's head; whether anything changed."""
+        changed = False
+        variables = self.frame.vars
+        for name, before in head.vars.items():
+            now = variables.get(name)
+            if now is None:
+                variables[name] = before
+                continue
+            if now is before:
+                continue
+            merged = join(before, now)
+            if not same(merged, before):
+                changed = True
+                if merged.const is NOCONST and not merged.objs and merged.items is None:
+                    merged = vary(merged, bit)
+            variables[name] = merged
+        for name in variables:
+            if name not in head.vars:
+                changed = True
+        for obj, upd in head.states.items():
+            now_upd = self.states.get(obj)
+            self.states[obj] = upd if now_upd is None else upd | now_upd
+        for obj, upd in self.states.items():
+            if head.states.get(obj) != upd:
+                changed = True
+        return changed

@@ -1,0 +1,217 @@
+"""Models of numerical libraries: losses, softmax, gathers, counting, collectives."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from auditor.program.linear import ZERO
+from auditor.timeline.library import Library
+from auditor.timeline.methods import gather
+from auditor.timeline.registry import FUNCTIONS, PATHS, Args, Kwargs
+from auditor.timeline.values import (
+    DIFF,
+    GRAD,
+    NOCONST,
+    NONE,
+    NONE_VAL,
+    NORMED,
+    UNKNOWN,
+    VOCAB,
+    Val,
+    constant,
+    join,
+    join_taint,
+    of_obj,
+    of_taint,
+    retaint,
+    taint,
+    with_flags,
+)
+
+
+def _cross_entropy(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    logits = args[0] if args else kwargs.get("input", UNKNOWN)
+    target = args[1] if len(args) > 1 else kwargs.get("target", kwargs.get("labels", UNKNOWN))
+    for v in args[2:]:
+        if self.content(v).toks and not self.content(target).toks:
+            target = v
+    p = self.content(logits)
+    out = self.score_event(node, p, self.content(target))
+    return of_taint(with_flags(out, drop=VOCAB), logits.loops | target.loops, logits.old | target.old)
+
+
+def _softmax(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    v = self.unknown(*args)
+    return retaint(v, with_flags(v.taint, VOCAB | NORMED)) if v.taint is not NONE else v
+
+
+def _gather(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if not args:
+        return None
+    return gather(self, args[0], args[1:], kwargs, node)
+
+
+def _grad(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if not args:
+        return None
+    loss = self.content(args[0])
+    regions = set(loss.toks)
+    for number in loss.nll:
+        regions |= self.score_list[number].regions
+    event = self.update_event("gradient", node, regions, loss.nll)
+    pending = frozenset((event.number,)) if event is not None else frozenset()
+    return self.gradient(pending, GRAD)
+
+
+def _bincount(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    obj = self.alloc("tensor", "bincount", node)
+    key = self.content(args[0]) if args else NONE
+    if any(r.split == "val" for r in key.toks) and not key.flags & DIFF:
+        self.count_write(obj, key, node)
+    return of_obj(obj)
+
+
+def _add_at(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if path.endswith((".add.at", ".maximum.at", ".subtract.at")) and len(args) > 1:
+        key = self.content(args[1])
+        is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
+        for obj in args[0].objs:
+            if obj.kind in ("tensor", "dict"):
+                self.write_tensor(obj, self.content(args[2]) if len(args) > 2 else NONE, key, is_val, node)
+        return NONE_VAL
+    return None
+
+
+def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if len(args) == 3:
+        self.note_mix(self.content(args[1]), self.content(args[2]), node)
+        picked = join(
+            of_taint(self.content(args[1]), args[1].loops, args[1].old),
+            of_taint(self.content(args[2]), args[2].loops, args[2].old),
+        )
+        condition = self.content(args[0])
+        return retaint(picked, join_taint(picked.taint, taint(deps=condition.deps, upd=condition.upd)))
+    return None
+
+
+def _binary_fn(op: type) -> Callable[[Library, Args, Kwargs, ast.AST, str], Val | None]:
+    def model(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+        return self.binary(op, args[0], args[1], node) if len(args) == 2 else None
+
+    return model
+
+
+def _arange(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    v = self.unknown(*args)
+    start = args[0].lin if len(args) > 1 else ZERO
+    return Val(lin=start, loops=v.loops, old=v.old, taint=v.taint)
+
+
+def _stack(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return of_taint(self.content(args[0]), args[0].loops, args[0].old) if args else UNKNOWN
+
+
+def _kept(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`np.asarray(x)`, `torch.from_numpy(x)`: the same content, the same positions."""
+    if not args:
+        return None
+    v = args[0]
+    if v.const is not NOCONST and not v.objs:
+        return of_obj(self.alloc("tensor", self.target_name(node, "tensor"), node))
+    if v.objs and any(o.kind in ("tensor", "inst") for o in v.objs):
+        return v
+    return Val(lin=v.lin, loops=v.loops, old=v.old, taint=self.content(v))
+
+
+def _world(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return constant(8 if path.endswith("world_size") else 0)
+
+
+def _all_gather(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """Every rank holds what this one holds."""
+    if len(args) > 1:
+        target, value = (
+            (args[1], args[0]) if path.endswith("gather_object") and "all_" not in path else (args[0], args[1])
+        )
+        for obj in target.objs:
+            if obj.kind == "list":
+                self.store_elem(obj, value)
+            elif obj.kind == "tensor":
+                self.add_content(obj, self.content(value))
+    return NONE_VAL
+
+
+def _kl(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    v = self.unknown(*args)
+    return retaint(v, with_flags(v.taint, drop=VOCAB))
+
+
+def _functional_call(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if len(args) < 3:
+        return None
+    inner = list(args[2].items) if args[2].items is not None else [args[2]]
+    out = self.call_value(args[0], inner, args[3].objs[0].fields if len(args) > 3 and args[3].objs else {}, node)
+    state = self.content(args[1])
+    return retaint(out, join_taint(out.taint, taint(upd=state.upd)))
+
+
+def _true(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return constant(True)
+
+
+PATHS.update(
+    {
+        "torch.autograd.grad": _grad,
+        "torch.distributed.all_gather_object": _all_gather,
+        "torch.distributed.all_gather": _all_gather,
+        "torch.distributed.gather_object": _all_gather,
+        "torch.distributed.all_gather_into_tensor": _all_gather,
+        "torch.where": _where,
+        "numpy.where": _where,
+        "torch.arange": _arange,
+        "numpy.arange": _arange,
+        "torch.stack": _stack,
+        "torch.cat": _stack,
+        "numpy.concatenate": _stack,
+        "numpy.stack": _stack,
+        "torch.tensor": _kept,
+        "torch.as_tensor": _kept,
+        "torch.from_numpy": _kept,
+        "numpy.array": _kept,
+        "numpy.asarray": _kept,
+        "numpy.ascontiguousarray": _kept,
+        "numpy.int64": _kept,
+        "numpy.uint64": _kept,
+        "numpy.bitwise_xor": _binary_fn(ast.BitXor),
+        "torch.bitwise_xor": _binary_fn(ast.BitXor),
+        "torch.remainder": _binary_fn(ast.Mod),
+        "torch.add": _binary_fn(ast.Add),
+        "torch.mul": _binary_fn(ast.Mult),
+        "torch.div": _binary_fn(ast.Div),
+        "torch.distributed.get_world_size": _world,
+        "torch.distributed.get_rank": _world,
+        "torch.distributed.is_initialized": _true,
+        "torch.distributed.is_available": _true,
+        "torch.cuda.is_available": _true,
+        "torch.bincount": _bincount,
+        "numpy.bincount": _bincount,
+        "json.dumps": _stack,
+        "torch.func.functional_call": _functional_call,
+        "torch.nn.utils.stateless.functional_call": _functional_call,
+    }
+)
+FUNCTIONS.update(
+    {
+        "cross_entropy": _cross_entropy,
+        "nll_loss": _cross_entropy,
+        "softmax": _softmax,
+        "log_softmax": _softmax,
+        "gather": _gather,
+        "take_along_dim": _gather,
+        "take_along_axis": _gather,
+        "frombuffer": _kept,
+        "at": _add_at,
+        "kl_div": _kl,
+    }
+)

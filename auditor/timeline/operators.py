@@ -1,0 +1,354 @@
+"""Arithmetic, comparison and logic on abstract values; where counts meet probabilities."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from auditor.program.linear import Linear, add, scale
+from auditor.timeline.events import (
+    Mix,
+)
+from auditor.timeline.flow import Flow
+from auditor.timeline.values import (
+    BITS,
+    DIFF,
+    FALSE,
+    HASH,
+    NOCONST,
+    NONE,
+    NONE_OBJ,
+    PROB,
+    TRUE,
+    UNKNOWN,
+    VOCAB,
+    Obj,
+    Region,
+    Taint,
+    Val,
+    constant,
+    join,
+    join_taint,
+    of_taint,
+    taint,
+    with_flags,
+)
+
+LN2 = 0.6931471805599453
+
+MAX_TEXT = 100_000
+
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.BitXor: operator.xor,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+
+_COMPARE: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+_FOLDS = (ast.BitXor, ast.Mult, ast.LShift)
+
+PLAIN = (int, float, str, bool, bytes, type(None), complex)
+
+
+class Operators(Flow):
+    """Binary, unary and boolean operators."""
+
+    def _ev_binop(self, node: ast.BinOp) -> Val:
+        left = self.ev(node.left)
+        right = self.ev(node.right)
+        return self.binary(type(node.op), left, right, node)
+
+    def binary(self, op: type, left: Val, right: Val, node: ast.AST) -> Val:
+        """An arithmetic operation on abstract values."""
+        if left.const is not NOCONST and right.const is not NOCONST:
+            folded = self.fold(op, left.const, right.const)
+            if folded is not None:
+                t = join_taint(left.taint, right.taint)
+                if isinstance(folded.const, str):
+                    t = join_taint(t, self.path_taint(folded.const))
+                return Val(folded.const, None, (), folded.lin, left.loops | right.loops, left.old | right.old, t)
+        if op is ast.Add and left.items is not None and right.items is not None:
+            return Val(items=left.items + right.items)
+        if op is ast.Add and (self.is_list(left) or self.is_list(right)):
+            return self.concatenate(left, right, node)
+        if op is ast.Mult and (self.is_list(left) or self.is_list(right)):
+            return left if self.is_list(left) else right
+        lin: Linear | None = None
+        if left.lin is not None and right.lin is not None:
+            if op is ast.Add:
+                lin = add(left.lin, right.lin)
+            elif op is ast.Sub:
+                lin = add(left.lin, right.lin, -1)
+            elif op is ast.Mult:
+                if not right.lin.terms:
+                    lin = scale(left.lin, right.lin.const)
+                elif not left.lin.terms:
+                    lin = scale(right.lin, left.lin.const)
+        if op is ast.Div and self.is_path(left):
+            return join(left, right) if right.const is NOCONST else self.path_join(left, right)
+        loops, old = left.loops | right.loops, left.old | right.old
+        a, b = left.taint, right.taint
+        if left.objs or left.items:
+            a = self.content(left)
+        if right.objs or right.items:
+            b = self.content(right)
+        if a is NONE and b is NONE:
+            return Val(
+                lin=lin if lin is not None or op not in (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv) else None,
+                loops=loops,
+                old=old,
+            )
+        t = join_taint(a, b)
+        if op is ast.Div:
+            t = self.divide(a, b, right, t)
+        elif op in (ast.Add, ast.Sub, ast.Mult):
+            if op is ast.Mult:
+                for value in (left, right):
+                    if t.nll and isinstance(value.const, float) and abs(value.const * LN2 - 1.0) < 1e-3:
+                        t = with_flags(t, BITS)
+            self.note_mix(a, b, node)
+            if (
+                op is ast.Sub
+                and (a.flags | b.flags) & VOCAB
+                and not (a.flags & b.flags & VOCAB)
+                and not a.nll
+                and not b.nll
+            ):
+                t = with_flags(t, VOCAB)
+        if op in _FOLDS and t.toks and not t.flags & DIFF and not t.nll and not t.counts:
+            t = with_flags(t, HASH)
+        if lin is not None:
+            return Val(lin=lin, loops=loops, old=old, taint=t)
+        return of_taint(t, loops, old)
+
+    def fold(self, op: type, a: Any, b: Any) -> Val | None:
+        """Constant folding with size caps; None when it does not fold."""
+        if not isinstance(a, PLAIN) or not isinstance(b, PLAIN):
+            return None
+        try:
+            if op is ast.Pow:
+                if isinstance(b, (int, float)) and abs(b) <= 64 and isinstance(a, (int, float)) and abs(a) <= 2**32:
+                    return constant(a**b)
+                return None
+            if op is ast.Mult and (isinstance(a, (str, bytes)) or isinstance(b, (str, bytes))):
+                text, count = (a, b) if isinstance(a, (str, bytes)) else (b, a)
+                if isinstance(text, (str, bytes)) and isinstance(count, int) and count * len(text) < MAX_TEXT:
+                    return constant(text * count)
+                return None
+            if op is ast.LShift and (not isinstance(b, int) or b > 256):
+                return None
+            if op is ast.Mod and isinstance(a, (str, bytes)):
+                return None
+            result = _BINARY[op](a, b)
+        except Exception:
+            return None
+        if isinstance(result, (str, bytes)) and len(result) > MAX_TEXT:
+            return None
+        if isinstance(result, int) and abs(result) > 1 << 512:
+            return None
+        return constant(result)
+
+    def divide(self, a: Taint, b: Taint, right: Val, t: Taint) -> Taint:
+        """Division: a loss by ln 2 is in bits; a count by the count of its context is a target probability."""
+        if isinstance(right.const, float) and abs(right.const - LN2) < 1e-3:
+            return with_flags(t, BITS)
+        if b.flags & BITS and not b.nll:
+            return with_flags(t, BITS)
+        if a.counts and b.counts:
+            older = frozenset(_read_site(r) for c in b.counts for r in self.read_list[c].key)
+            if older:
+                for c in a.counts:
+                    read = self.read_list[c]
+                    if frozenset(map(_read_site, read.key)) > older and not read.target_in_key:
+                        read.target_in_key = True
+                        read.why = "its key holds one token more than the key of the count that it is divided by"
+        return t
+
+    def note_mix(self, a: Taint, b: Taint, node: ast.AST) -> None:
+        """The scored token's probability meets a count that was read for that token."""
+        for scored, counted in ((a, b), (b, a)):
+            if not scored.nll or counted.nll or not counted.counts or scored.flags & VOCAB:
+                continue
+            # what was blended before holds the positions of its keys too: they say nothing of the target
+            starts = {r.start for r in scored.toks if r.start is not None} if not scored.counts else set()
+            reads = []
+            for number in counted.counts:
+                read = self.read_list[number]
+                if not read.target_in_key and any(
+                    r.split == "val" and r.start is not None and r.start in starts for r in read.key
+                ):
+                    read.target_in_key = True
+                    read.why = "its key holds the token at the very position that is scored"
+                if not read.target_in_key and len({r.shift for r in read.key}) > 1:
+                    read.target_in_key = True
+                    read.why = "its key holds the target side of the input/target pair"
+                if read.target_in_key:
+                    reads.append(number)
+            if reads:
+                key = (id(node), self.frame.ctx)
+                found = self.mixes.get(key)
+                if found is None:
+                    self.mixes[key] = Mix(
+                        self.place(getattr(node, "lineno", 0)), frozenset(reads), scored.nll, self.tick()
+                    )
+                else:
+                    found.counts |= frozenset(reads)
+                    found.scores |= scored.nll
+
+    def _ev_unary(self, node: ast.UnaryOp) -> Val:
+        v = self.ev(node.operand)
+        if isinstance(node.op, ast.Not):
+            known = self.truth(v)
+            if known is None:
+                return of_taint(v.taint, v.loops, v.old)
+            return FALSE if known else TRUE
+        if v.const is not NOCONST and isinstance(v.const, (int, float)) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            return constant(-v.const if isinstance(node.op, ast.USub) else v.const)
+        if isinstance(node.op, ast.USub):
+            t = self.content(v)
+            return Val(lin=scale(v.lin, -1), loops=v.loops, old=v.old, taint=t)
+        return of_taint(self.content(v), v.loops, v.old)
+
+    def _ev_boolop(self, node: ast.BoolOp) -> Val:
+        stop = isinstance(node.op, ast.Or)
+        result: Val | None = None
+        for part in node.values:
+            v = self.ev(part)
+            known = self.truth(v)
+            if (
+                known is None
+                and v.objs
+                and NONE_OBJ not in v.objs
+                and all(o.kind in ("inst", "func", "lib", "class") for o in v.objs)
+            ):
+                known = True
+            if known is stop:
+                return v  # decides the outcome, whatever the unknown parts before it were
+            if known is None or part is node.values[-1]:
+                result = v if result is None else join(result, v)
+        return result if result is not None else UNKNOWN
+
+    def _ev_compare(self, node: ast.Compare) -> Val:
+        left = self.ev(node.left)
+        rights = [self.ev(r) for r in node.comparators]
+        if len(rights) == 1:
+            known = self.compare(type(node.ops[0]), left, rights[0])
+            if known is not None:
+                return Val(const=known, loops=left.loops | rights[0].loops)
+        elif all(v.const is not NOCONST for v in (left, *rights)):
+            ok, current = True, left
+            for op, right in zip(node.ops, rights, strict=True):
+                known = self.compare(type(op), current, right)
+                if known is None:
+                    return UNKNOWN
+                ok, current = ok and known, right
+            return constant(ok)
+        t, loops, old = self.content(left), left.loops, left.old
+        for right in rights:
+            t = join_taint(t, self.content(right))
+            loops |= right.loops
+            old |= right.old
+        if t is not NONE:  # where a token is equal to another says where it is, not what it is
+            t = taint(
+                frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH)
+            )
+        return of_taint(t, loops, old)
+
+    def compare(self, op: type, left: Val, right: Val) -> bool | None:
+        """A comparison, when its outcome is known."""
+        if op in (ast.Is, ast.IsNot, ast.Eq, ast.NotEq) and right.const is None:
+            known = self.is_none(left)
+            if known is None:
+                return None
+            return known if op in (ast.Is, ast.Eq) else not known
+        if op in (ast.In, ast.NotIn):
+            found = self.contains(left, right)
+            return None if found is None else found if op is ast.In else not found
+        if left.const is not NOCONST and right.const is not NOCONST:
+            if op in (ast.Is, ast.IsNot):
+                equal = left.const is right.const or left.const == right.const
+                return equal if op is ast.Is else not equal
+            try:
+                return bool(_COMPARE[op](left.const, right.const))
+            except Exception:
+                return None
+        return None
+
+    def contains(self, item: Val, container: Val) -> bool | None:
+        """`item in container`, when it is known."""
+        if item.const is NOCONST:
+            return None
+        if container.const is not NOCONST:
+            try:
+                return item.const in container.const
+            except TypeError:
+                return None
+        if container.items is not None and all(i.const is not NOCONST for i in container.items):
+            return any(i.const == item.const for i in container.items)
+        for obj in container.objs:
+            if obj.kind == "lib" and obj.name == "os.environ":
+                return item.const in self.env or item.const in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+            if obj.kind == "list" and obj.fields and obj.elem is None:
+                consts = [v.const for v in obj.fields.values()]
+                if NOCONST not in consts:
+                    return item.const in consts
+            if obj.kind == "dict" and obj.elem is None:
+                return item.const in obj.fields if len(container.objs) == 1 else None
+        return None
+
+    def is_list(self, v: Val) -> bool:
+        """Whether a value is a list."""
+        return len(v.objs) >= 1 and v.objs[0].kind == "list"
+
+    def is_path(self, v: Val) -> bool:
+        """Whether a value is a `pathlib.Path`."""
+        return len(v.objs) == 1 and v.objs[0].kind == "path"
+
+    def path_join(self, left: Val, right: Val) -> Val:
+        """`path / name`."""
+        obj = left.objs[0]
+        if obj.extra is not None and isinstance(right.const, str):
+            return self.new_path(f"{obj.extra.rstrip('/')}/{right.const}", left.taint)
+        return join(left, right)
+
+    def new_path(self, text: str | None, t: Taint) -> Val:
+        """A `pathlib.Path`."""
+        key = ("path", text)
+        obj = self.objects.get(key)
+        if obj is None:
+            obj = self.objects[key] = Obj("path", "Path", len(self.objects), extra=text)
+        return Val(objs=(obj,), taint=join_taint(t, self.path_taint(text)))
+
+    def concatenate(self, left: Val, right: Val, node: ast.AST) -> Val:
+        """`left + right` of lists."""
+        obj = self.alloc("list", "list", node)
+        for side in (left, right):
+            elem = self.iterate(side, node, 0)
+            if elem is not UNKNOWN:
+                self.store_elem(obj, elem)
+        return Val(objs=(obj,), loops=left.loops | right.loops)
+
+
+def _read_site(r: Region) -> tuple[int, int]:
+    """The read that a region of a key comes from."""
+    return r.site, r.shift

@@ -1,0 +1,158 @@
+"""Recording of events: updates, scores, look-ups, reports, each judged where it happens."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+from auditor.timeline.events import (
+    ConfigRead,
+    CountRead,
+    Loop,
+    Place,
+    ReportEvent,
+    Score,
+    Update,
+)
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame
+from auditor.timeline.machine import Machine
+from auditor.timeline.order import independent
+from auditor.timeline.values import (
+    DIFF,
+    GRAD,
+    STATE,
+    Dep,
+    Obj,
+    Region,
+    Taint,
+    taint,
+)
+
+
+class Recorder(Machine):
+    """Turns what happens into the facts of a timeline."""
+
+    def place(self, line: int) -> Place:
+        """Where we are, with the calls that lead here."""
+        calls = []
+        frame: Frame | None = self.frame
+        while frame is not None and frame.caller is not None:
+            calls.append((frame.caller.name, frame.call_line))
+            frame = frame.caller
+        return Place(line, self.frame.name, self.frame.line, self.frame.file, tuple(reversed(calls)))
+
+    def loop_stack(self) -> tuple[Loop, ...]:
+        """The loops around the present point, outermost first, across calls."""
+        return tuple(context.loop for context in self.loops)
+
+    def tick(self) -> int:
+        """The next moment."""
+        self.clock += 1
+        return self.clock
+
+    def update_event(
+        self, kind: Any, node: ast.AST, regions: Iterable[Region], atoms: frozenset[int] = frozenset()
+    ) -> Update | None:
+        """State is about to be changed with validation tokens; None when no validation token is involved."""
+        val = frozenset(r for r in regions if r.split == "val")
+        if not val:
+            return None
+        self.effects += 1
+        line = getattr(node, "lineno", 0)
+        key = (kind, id(node), self.frame.ctx)
+        found = self.updates.get(key)
+        if found is None:
+            place = self.place(line)
+            found = Update(len(self.update_list), kind, place, val, self.active, self.loop_stack(), self.tick(), atoms)
+            self.updates[key] = found
+            self.update_list.append(found)
+        else:
+            found.regions |= val
+            found.atoms |= atoms
+        return found
+
+    def score_event(self, node: ast.AST, logits: Taint, target: Taint) -> Taint:
+        """Losses of `target` under predictions `logits`; the content of the result."""
+        regions = frozenset(r for r in target.toks if r.split == "val")
+        if regions:
+            self.effects += 1
+        else:
+            return taint(toks=target.toks, flags=DIFF, deps=logits.deps, counts=logits.counts)
+        key = (id(node), self.frame.ctx)
+        found = self.scores.get(key)
+        if found is None:
+            place = self.place(getattr(node, "lineno", 0))
+            found = Score(len(self.score_list), place, regions, self.active, self.loop_stack(), self.tick())
+            self.scores[key] = found
+            self.score_list.append(found)
+        judged = self.judge(logits.upd | target.upd, regions, getattr(node, "lineno", 0))
+        found.regions |= regions
+        found.deps |= judged
+        nll = frozenset((found.number,)) | logits.nll
+        return taint(
+            target.toks,
+            NO_UPDATES,
+            judged | logits.deps | target.deps,
+            nll,
+            logits.counts,
+            DIFF | (logits.flags & ~(GRAD | STATE)),
+        )
+
+    def judge(self, upd: Carrieds, regions: Iterable[Region], line: int) -> frozenset[Dep]:
+        """Whether each update that reaches this read is of other tokens than the ones read."""
+        if not upd:
+            return frozenset()
+        self.effects += 1
+        deps = set()
+        reads = [r for r in regions if r.split == "val"]
+        for number, carried in upd:
+            update = self.update_list[number]
+            legal = all(
+                independent(mine, update.stack, carried, read, self.active) for mine in update.regions for read in reads
+            )
+            deps.add(Dep(number, legal, carried & update.stack, line))
+        return frozenset(deps)
+
+    def count_read(
+        self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int
+    ) -> CountRead:
+        """A table is looked up with a key that folds several token ids into one."""
+        self.effects += 1
+        ident = (id(node), self.frame.ctx)
+        found = self.reads.get(ident)
+        if found is None:
+            place = self.place(getattr(node, "lineno", 0))
+            found = CountRead(len(self.read_list), place, key.toks, True, exact, name, key_line, self.tick())
+            self.reads[ident] = found
+            self.read_list.append(found)
+        else:
+            found.key |= key.toks
+        if not found.target_in_key and {0, 1} <= {r.shift for r in found.key}:
+            found.target_in_key = True
+            found.why = "its key holds both sides of the input/target pair"
+        found.key_sites = tuple(sorted({r.site // 1000 for r in found.key if r.site}))
+        return found
+
+    def report(self, node: ast.AST, t: Taint, bits: bool, line: int, text: str) -> None:
+        """A loss over validation tokens is printed or written."""
+        if not t.nll:
+            return
+        self.effects += 1
+        key = (line, id(node), self.frame.ctx)
+        place = self.place(line)
+        found = self.reports.get(key)
+        if found is None:
+            self.reports[key] = ReportEvent(place, t.nll, t.deps, t.counts, bits, self.tick(), text)
+        else:
+            found.scores |= t.nll
+            found.deps |= t.deps
+            found.counts |= t.counts
+            found.bits |= bits
+            found.order = self.tick()
+
+    def config_read(self, name: str, value: Any, source: str, line: int, default: Any = None) -> None:
+        """A setting was read; the first reading counts."""
+        if name not in self.timeline.config:
+            text = str(value)
+            self.timeline.config[name] = ConfigRead(name, text, source, line, text if default is None else str(default))

@@ -1,0 +1,319 @@
+"""Indexing: slices of token streams, rows of the vocabulary, look-ups in tables."""
+
+from __future__ import annotations
+
+import ast
+
+from auditor.program.linear import Linear, add
+from auditor.timeline.operators import PLAIN, Operators
+from auditor.timeline.values import (
+    DIFF,
+    HASH,
+    NOCONST,
+    NONE,
+    NONE_VAL,
+    PARAMS,
+    PROB,
+    UNKNOWN,
+    VOCAB,
+    Obj,
+    Region,
+    Taint,
+    Val,
+    constant,
+    is_params,
+    join,
+    join_taint,
+    of_obj,
+    of_taint,
+    taint,
+    vary,
+    with_flags,
+    with_regions,
+)
+
+
+class Subscripts(Operators):
+    """Reading by subscript."""
+
+    def _ev_slice(self, node: ast.Slice) -> Val:
+        parts = [self.ev(p) if p is not None else NONE_VAL for p in (node.lower, node.upper, node.step)]
+        loops = parts[0].loops | parts[1].loops
+        old = parts[0].old | parts[1].old
+        t = join_taint(parts[0].taint, parts[1].taint)
+        return Val(loops=loops, old=old, taint=t)
+
+    def _ev_subscript(self, node: ast.Subscript) -> Val:
+        base = self.ev(node.value)
+        return self.subscript(base, node.slice, node)
+
+    def subscript(self, base: Val, index_node: ast.AST, node: ast.AST) -> Val:
+        """`base[index]` for reading."""
+        if base.items is not None:
+            picked = self.subscript_tuple(base, index_node)
+            if picked is not None:
+                return picked
+        index = self.ev(index_node)
+        if isinstance(base.const, (str, bytes)):
+            return self.subscript_text(base, index_node, index)
+        result: Val | None = None
+        is_slice = isinstance(index_node, ast.Slice)
+        plain: list[Obj] = []
+        for obj in base.objs:
+            kind = obj.kind
+            if kind == "list":
+                value = self.subscript_list(obj, index, is_slice, base)
+            elif kind == "dict":
+                value = self.subscript_dict(obj, index, node)
+            elif kind == "lib":
+                value = self.subscript_lib(obj, index, node)
+            elif kind == "inst" and not is_params(base):
+                method = self.class_attribute(obj.extra, "__getitem__")
+                if method is not None:
+                    value = self.call_value(self.bind(method, of_obj(obj)), [index], {}, node)
+                else:
+                    value = self.first_field(obj, index)
+            elif kind == "libmod":
+                value = join(obj.elem, UNKNOWN) if obj.elem is not None else UNKNOWN
+                if obj.fields:
+                    value = self.join_fields(obj, index)
+            else:
+                plain.append(obj)
+                continue
+            result = value if result is None else join(result, value)
+        if plain or not base.objs or base.taint is not NONE:
+            value = self.subscript_tensor(base, plain, index, index_node, node)
+            if result is None:
+                result = value
+            elif value.taint is not NONE:
+                result = join(result, value)
+        out = result if result is not None else UNKNOWN
+        return vary(out, index.loops) if index.loops & ~out.loops else out
+
+    def first_field(self, obj: Obj, index: Val) -> Val:
+        """Subscript of an instance without `__getitem__`."""
+        return self.unknown(of_obj(obj), index)
+
+    def join_fields(self, obj: Obj, index: Val) -> Val:
+        """Any element of a module container."""
+        if isinstance(index.const, (int, str)) and index.const in obj.fields:
+            return obj.fields[index.const]
+        value: Val | None = obj.elem
+        for item in obj.fields.values():
+            value = item if value is None else join(value, item)
+        return value if value is not None else UNKNOWN
+
+    def subscript_tuple(self, base: Val, index_node: ast.AST) -> Val | None:
+        """`tuple[index]`; None when the slice is not known."""
+        items = base.items or ()
+        if isinstance(index_node, ast.Slice):
+            bounds = [
+                self.ev(b).const if b is not None else None
+                for b in (index_node.lower, index_node.upper, index_node.step)
+            ]
+            if all(b is None or isinstance(b, int) for b in bounds):
+                return Val(items=items[slice(*bounds)])
+            return None
+        index = self.ev(index_node)
+        if isinstance(index.const, int) and not isinstance(index.const, bool):
+            return items[index.const] if -len(items) <= index.const < len(items) else UNKNOWN
+        if not items:
+            return UNKNOWN
+        value = items[0]
+        for item in items[1:]:
+            value = join(value, item)
+        return vary(value, index.loops)
+
+    def subscript_text(self, base: Val, index_node: ast.AST, index: Val) -> Val:
+        """`text[index]`."""
+        if isinstance(index.const, int) and -len(base.const) <= index.const < len(base.const):
+            return constant(base.const[index.const])
+        if isinstance(index_node, ast.Slice):
+            bounds = [
+                self.ev(b).const if b is not None else None
+                for b in (index_node.lower, index_node.upper, index_node.step)
+            ]
+            if all(b is None or isinstance(b, int) for b in bounds):
+                return constant(base.const[slice(*bounds)])
+        return of_taint(base.taint)
+
+    def subscript_list(self, obj: Obj, index: Val, is_slice: bool, base: Val) -> Val:
+        """`list[index]`."""
+        if is_slice or (index.lin is None and index.objs and index.const is NOCONST):
+            return Val(objs=(obj,), loops=base.loops | index.loops, old=base.old | index.old)
+        if isinstance(index.const, int) and obj.elem is None and obj.fields:
+            keys = sorted(k for k in obj.fields if isinstance(k, int))
+            if -len(keys) <= index.const < len(keys):
+                return obj.fields[keys[index.const]]
+        value = obj.elem
+        for item in obj.fields.values():
+            value = item if value is None else join(value, item)
+        if value is None:
+            return of_taint(NONE, index.loops | base.loops, index.old)
+        return self.picked(value, index, base.loops)
+
+    def picked(self, value: Val, index: Val, loops: int) -> Val:
+        """An element picked by an index varies with the index; so do the tokens in it."""
+        loops |= index.loops
+        if not loops and not index.old:
+            return value
+        items = value.items
+        if items is not None:
+            items = tuple(self.picked(item, index, loops) for item in items)
+        t = value.taint
+        if t.toks:
+            t = with_regions(t, (r._replace(loops=r.loops | loops, old=r.old | index.old) for r in t.toks))
+        return Val(value.const, items, value.objs, value.lin, value.loops | loops, value.old | index.old, t)
+
+    def subscript_dict(self, obj: Obj, index: Val, node: ast.AST) -> Val:
+        """`dict[key]`; a key of validation tokens makes it a look-up."""
+        if index.const is not NOCONST and isinstance(index.const, PLAIN) and index.const in obj.fields:
+            value = obj.fields[index.const]
+            return join(value, obj.elem) if obj.elem is not None else value
+        value_or_none = obj.elem
+        for item in obj.fields.values():
+            value_or_none = item if value_or_none is None else join(value_or_none, item)
+        value = value_or_none if value_or_none is not None else UNKNOWN
+        key = self.content(index)
+        if any(r.split == "val" for r in key.toks):
+            return self.table_read(obj, value, index, key, node, exact=True)
+        return self.picked(value, index, 0)
+
+    def table_read(self, obj: Obj | None, value: Val, index: Val, key: Taint, node: ast.AST, *, exact: bool) -> Val:
+        """A look-up keyed by validation tokens: depends on every write to the table that came before."""
+        t = self.content(value)
+        upd = (self.states_of(obj) if obj is not None else frozenset()) | t.upd
+        folded = bool(key.flags & HASH) or (
+            index.items is not None and sum(1 for i in index.items if self.content(i).toks) > 1 and exact
+        )
+        counts = t.counts
+        if folded and not t.flags & DIFF:
+            read = self.count_read(node, obj, obj.name if obj is not None else "table", key, exact, self.key_line(node))
+            counts = counts | frozenset((read.number,))
+        deps = t.deps
+        if upd and not t.flags & DIFF:
+            # a key of older tokens moves with the loop that set them aside: the read serves the present position
+            moving = [r._replace(loops=r.loops | r.old) for r in key.toks]
+            deps = deps | self.judge(upd, moving, getattr(node, "lineno", 0))
+            upd = frozenset()
+        flags = (t.flags | key.flags) & ~HASH
+        out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
+        return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
+
+    def key_line(self, node: ast.AST) -> int:
+        """Line where the key of a look-up is made: the assignment of the name that it is looked up with."""
+        line = int(getattr(node, "lineno", 0))
+        index = (
+            node.slice
+            if isinstance(node, ast.Subscript)
+            else node.args[-1]
+            if isinstance(node, ast.Call) and node.args
+            else None
+        )
+        if not isinstance(index, ast.Name):
+            return line
+        made = [
+            part.lineno
+            for part in ast.walk(self.frame.node)
+            if isinstance(part, ast.Assign)
+            and part.lineno <= line
+            and any(isinstance(t, ast.Name) and t.id == index.id for t in part.targets)
+        ]
+        return max(made, default=line)
+
+    def subscript_lib(self, obj: Obj, index: Val, node: ast.AST) -> Val:
+        """Subscript of a library name: the environment, or a generic type."""
+        if obj.name == "os.environ":
+            return self.read_env(index, None, node)
+        if obj.name in ("sys.argv",):
+            return UNKNOWN
+        if obj.name.startswith("typing.") or obj.name.startswith("builtins."):
+            return of_obj(obj)
+        return self.unknown(index)
+
+    def subscript_tensor(self, base: Val, plain: list[Obj], index: Val, index_node: ast.AST, node: ast.AST) -> Val:
+        """Indexing of tensors and arrays: token streams, vocabulary rows, tables, parameters."""
+        t = self.content(Val(objs=tuple(plain), taint=base.taint)) if plain else base.taint
+        if (
+            isinstance(index_node, ast.Slice)
+            and isinstance(index_node.upper, ast.Constant)
+            and index_node.upper.value == 0
+        ):
+            t = with_regions(t, ())  # `tokens[:0]` holds none
+        key = self.content(index)
+        if t is NONE and key is NONE and not plain:
+            return of_taint(NONE, base.loops | index.loops, base.old | index.old)
+        key_is_val = any(r.split == "val" for r in key.toks)
+        if (
+            key_is_val
+            and t.flags & DIFF
+            and t.toks
+            and not t.nll
+            and not key.nll
+            and not key.flags & DIFF
+            and self.picks_vocabulary(index_node, index)
+        ):
+            scored = self.score_event(node, t, key)
+            return of_taint(with_flags(scored, PROB), base.loops | index.loops, base.old | index.old)
+        if t.toks and (index.loops or index.old or self.has_bounds(index_node) or index.lin is not None):
+            t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll)))
+        if key_is_val and not t.nll:
+            table = plain[0] if plain else None
+            if not t.flags & DIFF or t.counts:
+                return self.table_read(table, Val(taint=t), index, key, node, exact=False)
+        flags_out = t
+        if key.toks:
+            flags_out = join_taint(t, with_flags(key, drop=HASH | VOCAB))
+        elif key.deps or key.upd:  # a mask picks; it is not part of what it picks
+            flags_out = join_taint(t, taint(upd=key.upd, deps=key.deps))
+        lin = base.lin
+        objs: tuple[Obj, ...] = ()
+        if is_params(base):
+            objs, flags_out = tuple(plain), with_flags(flags_out, PARAMS)
+        return Val(lin=lin, loops=base.loops | index.loops, old=base.old | index.old, taint=flags_out, objs=objs)
+
+    def picks_vocabulary(self, index_node: ast.AST, index: Val) -> bool:
+        """`logp[arange, targets]`, not `x[targets]`."""
+        return isinstance(index_node, ast.Tuple)
+
+    def has_bounds(self, index_node: ast.AST) -> bool:
+        """Whether an index holds a slice with a lower bound."""
+        if isinstance(index_node, ast.Slice):
+            return index_node.lower is not None
+        if isinstance(index_node, ast.Tuple):
+            return any(isinstance(e, ast.Slice) and e.lower is not None for e in index_node.elts)
+        return False
+
+    def cut(
+        self, toks: frozenset[Region], index: Val, index_node: ast.AST, node: ast.AST, keep_site: bool
+    ) -> list[Region]:
+        """Regions of a slice of a token stream."""
+        last = index_node.elts[-1] if isinstance(index_node, ast.Tuple) and index_node.elts else index_node
+        start: Linear | None = Linear(0)
+        shift = 0
+        site = 0
+        if isinstance(last, ast.Slice):
+            if last.lower is not None:
+                low = self.ev(last.lower)
+                start = low.lin
+                if low.const == 1:
+                    shift = 1
+                if start is not None and not start.terms and start.const < 0:
+                    start = None
+                if low.const is NOCONST:
+                    site = getattr(node, "lineno", 0) * 1000 + getattr(node, "col_offset", 0)
+        elif not isinstance(last, (ast.Constant,)) or not isinstance(index_node, ast.Tuple):
+            start = self.ev(last).lin if isinstance(index_node, ast.Tuple) else index.lin
+            site = getattr(node, "lineno", 0) * 1000 + getattr(node, "col_offset", 0)
+        out = []
+        for r in toks:
+            out.append(
+                r._replace(
+                    loops=r.loops | index.loops,
+                    old=r.old | index.old,
+                    start=add(r.start, start) if r.start is not None else None,
+                    shift=r.shift + shift,
+                    site=r.site if keep_site or not site else site,
+                )
+            )
+        return out

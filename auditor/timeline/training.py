@@ -1,0 +1,70 @@
+"""Gradients and optimisers: from a loss to the state that it changes."""
+
+from __future__ import annotations
+
+import ast
+
+from auditor.timeline.files import Files
+from auditor.timeline.registry import Args, Kwargs
+from auditor.timeline.values import (
+    Carried,
+    Obj,
+    Val,
+    of_obj,
+)
+
+
+class Training(Files):
+    """Backward passes and optimiser steps."""
+
+    def backward(self, v: Val, node: ast.AST) -> None:
+        """`loss.backward()`: a gradient of validation tokens becomes pending."""
+        t = self.content(v)
+        self.effects += 1
+        regions = set(t.toks)
+        for number in t.nll:
+            regions |= self.score_list[number].regions
+        event = self.update_event("gradient", node, regions, t.nll)
+        self.pending = frozenset((event.number,)) if event is not None else frozenset()
+
+    def optimizer_step(self, obj: Obj, node: ast.AST) -> None:
+        """`optimizer.step()`: the pending gradient reaches the parameters."""
+        if not self.pending:
+            return
+        holders = obj.extra or tuple(self.val_models)
+        self.apply_pending(holders, obj.name, node)
+
+    def apply_pending(self, holders: tuple[Obj, ...], optimizer: str, node: ast.AST) -> None:
+        """The pending gradient reaches the parameters of `holders`."""
+        upd = frozenset(Carried(u, 0) for u in self.pending)
+        for number in self.pending:
+            event = self.update_list[number]
+            event.optimizer = event.optimizer or optimizer
+        for holder in holders:
+            self.add_state(holder, upd)
+        for number in self.pending:
+            self.note_applied(number, node, Val(objs=holders))
+
+    def new_optimizer(self, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
+        """An optimiser over the parameters that it is given."""
+        obj = self.alloc("opt", name, node)
+        holders: dict[Obj, None] = {}
+        for v in [*args[:1], *([kwargs["params"]] if "params" in kwargs else [])]:
+            self.collect_holders(v, holders, 0)
+        obj.extra = tuple(holders) if obj.extra is None else tuple(dict.fromkeys((*obj.extra, *holders)))
+        return of_obj(obj)
+
+    def collect_holders(self, v: Val, out: dict[Obj, None], depth: int) -> None:
+        """Objects whose parameters a value stands for."""
+        for item in v.items or ():
+            self.collect_holders(item, out, depth + 1)
+        for obj in v.objs:
+            if obj.kind in ("inst", "libmod", "tensor"):
+                out[obj] = None
+            elif obj.kind in ("list", "dict") and depth < 6:
+                if obj.elem is not None:
+                    self.collect_holders(obj.elem, out, depth + 1)
+                for item in obj.fields.values():
+                    self.collect_holders(item, out, depth + 1)
+            elif obj.kind == "opt" and obj.extra:
+                out.update(dict.fromkeys(obj.extra))
