@@ -1,0 +1,1 @@
+"""The tool: submissions in, verdicts with evidence out."""

@@ -47,7 +47,7 @@ class CallIndex:
         )
 
     def updates(self, low: int, high: int) -> bool:
-        """Whether lines `low` to `high` call anything that may update state, directly or through functions of the script."""
+        """Whether lines `low` to `high` call anything that may update state, also through functions."""
         return self._direct(low, high, self._updating)
 
     def switches(self) -> frozenset[int]:

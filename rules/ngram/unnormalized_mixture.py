@@ -82,8 +82,8 @@ class UnnormalizedMixture:
                     facts.finding(
                         self,
                         mix.place,
-                        "The probability of the scored token is blended with a count of that token only; nothing divides"
-                        " by the sum over the vocabulary.",
+                        "The probability of the scored token is blended with a count of that token only; nothing"
+                        " divides by the sum over the vocabulary.",
                         path,
                     )
                 )
