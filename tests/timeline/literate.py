@@ -13,8 +13,8 @@ What the comments assert, several of them separated by `;`:
 - `# event: KIND words`: an event whose (last) line in the block is this one. KIND is a kind of a printed timeline, or
   APPLY, where an update takes effect. Words narrow it down: see `words_of_events`. A kind that a case asserts anywhere,
   it asserts completely: any other event of that kind in the block is an error, and `# no event: KIND` asserts none;
-- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation. No other one may be there. The last two words are
-  optional;
+- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation, here; `# finding elsewhere: ...`: one outside of the block.
+  No other one may be there. The last two words are optional;
 - `# verdict: VERDICT CLASS`, anywhere in the block: the outcome;
 - `# config: NAME=VALUE SOURCE`: a setting of the run, as the report has it; the source may be cut short.
 """
@@ -43,6 +43,11 @@ class Assertion:
     line: int
     """Line in the assembled file."""
 
+    @property
+    def where(self) -> tuple[str, int] | None:
+        """The place that it speaks of; None where that is outside of the block."""
+        return None if self.kind.endswith("elsewhere") else (self.file, self.line)
+
     def __str__(self) -> str:
         return f"{self.file or 'script'}:{self.line}: {self.kind}: {' '.join(self.words)}"
 
@@ -65,7 +70,7 @@ class Case:
     asserted: list[Assertion] = field(default_factory=list)
 
 
-_COMMENT = re.compile(r"#\s*((?:no event|event|finding|verdict|config):.*)$")
+_COMMENT = re.compile(r"#\s*((?:no event|event|finding elsewhere|finding|verdict|config):.*)$")
 
 
 def read_cases(path: Path) -> Iterator[Case]:

@@ -73,7 +73,7 @@ def unmatched(
     problems, covered = [], []
     for assertion in asserted:
         name, *words = assertion.words
-        here = [f for f in found if f[0] == name and f[2] == (assertion.file, assertion.line) and set(words) <= f[1]]
+        here = [f for f in found if f[0] == name and f[2] == assertion.where and set(words) <= f[1]]
         if not here:
             near = [f"{sorted(f[1])} at {f[2]}" for f in found if f[0] == name]
             problems.append(f"not found: {assertion} (there are {near})")
@@ -93,12 +93,13 @@ def check_events(case: Case, timeline: Timeline) -> Iterator[str]:
 
 def check_findings(case: Case, report: Report) -> Iterator[str]:
     kinds = {rule.id: rule.kind for rule in catalogue()}
-    found = []
+    found: list[Event] = []
     for finding in report.findings:
         file = MAIN if finding.file == report.submission.script else Path(finding.file).stem
         if kinds[finding.rule] != "positive":
-            found.append((finding.rule, {finding.level, finding.activation}, (file, finding.line)))
-    yield from unmatched(case, [a for a in case.asserted if a.kind == "finding"], found)
+            shown = bool(file) or case.first <= finding.line <= case.last
+            found.append((finding.rule, {finding.level, finding.activation}, (file, finding.line) if shown else None))
+    yield from unmatched(case, [a for a in case.asserted if a.kind in ("finding", "finding elsewhere")], found)
 
 
 def check_outcome(case: Case, report: Report) -> Iterator[str]:
