@@ -29,12 +29,10 @@ class Miniature:
 
 
 MINIATURES = (
-    Miniature(
-        "chunked_sgd", "clean", "score-first-ttt", "each chunk scored, then trained on; on in the README command"
-    ),
-    Miniature("last_blocks_adamw", "clean", "score-first-ttt", "the same with AdamW on the last blocks; on by default"),
-    Miniature("adapt_first", "flag", "val-token-ttt", "epochs over validation tokens, then the evaluation"),
-    Miniature("ngram_cache", "flag", "ngram-target-in-key", "cache looked up with the token being scored"),
+    Miniature("chunked_sgd", "clean", "score-first-ttt", "scored, then trained on"),
+    Miniature("last_blocks_adamw", "clean", "score-first-ttt", "the same, AdamW, last blocks"),
+    Miniature("adapt_first", "flag", "val-token-ttt", "trained on, then scored"),
+    Miniature("ngram_cache", "flag", "ngram-target-in-key", "scored token in the cache key"),
 )
 
 
@@ -50,4 +48,4 @@ def summary(reports: Sequence[Report]) -> str:
         lines.append(f"{miniature.name:<18} {report.verdict:<6} {report.cls:<20} {miniature.shows}")
         if (report.verdict, report.cls) != (miniature.verdict, miniature.cls):
             lines.append(f"{'':<18} expected: {miniature.verdict} {miniature.cls}")
-    return "\n".join([*lines, "", f"Read one step by step: pgolf timeline {MINIATURES[-1].folder}", ""])
+    return "\n".join([*lines, "", "Read one step by step:", f"pgolf timeline {MINIATURES[-1].folder}", ""])

@@ -55,6 +55,10 @@ class Page:
         """A URL of ours on a line of its own, never wrapped: a broken link cannot be copied."""
         self._console.print(Text.assemble(" " * indent, (url, "blue")), soft_wrap=True)
 
+    def command(self, label: str, command: str, column: int = 9) -> None:
+        """A command to type, on a line of its own that is never wrapped: like a link, it is there to be copied."""
+        self._console.print(Text.assemble((f"{label:<{column}} ", "dim"), (command, "bold")), soft_wrap=True)
+
     def field(self, label: str, *parts: str | tuple[str, str], indent: int = 0, column: int = 9) -> None:
         """A label and a value that wraps under itself."""
         grid = Table.grid(padding=(0, 1, 0, 0))

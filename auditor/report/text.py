@@ -183,7 +183,7 @@ def _next(page: Page, report: Report) -> None:
     told = [f for f in view.worst_first(report.findings) if _deserves_room(report, f)]
     hints: Mapping[str, None] = dict.fromkeys(f"pgolf explain {one_line(f.rule)}" for f in told)
     page.gap()
-    for position, hint in enumerate(list(hints)[:3]):
-        page.field("" if position else "next", (hint, "bold"))
     fixed, argument = view.repeat_command(report)
-    page.field("" if hints else "next", (f"{fixed} {one_line(argument)} --format markdown", "bold"))
+    commands = [*list(hints)[:3], f"{fixed} {one_line(argument)} --format markdown"]
+    for position, command in enumerate(commands):
+        page.command("" if position else "next", command)

@@ -111,7 +111,8 @@ class Machine(Evaluator):
                 obj.elem = None
                 obj.content = NONE
             self.states.pop(obj, None)
-        obj.extra = extra
+        if extra is not None:
+            obj.extra = extra
         self.births += 1
         obj.born = self.births
         return obj

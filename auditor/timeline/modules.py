@@ -176,7 +176,7 @@ class Modules(Summaries):
             self.version += 1
             self.effects += 1
             handle = self.alloc("handle", "handle", node)
-            handle.extra = base.objs if handle.extra is None else handle.extra
+            handle.extra = tuple(dict.fromkeys((*(handle.extra or ()), *base.objs)))
             return of_obj(handle)
         plain = tuple(o for o in base.objs if not self.is_module(o))
         return (
