@@ -200,6 +200,8 @@ def timeline(
 ) -> None:
     """Print what the evaluation does with validation tokens, in order, with lines.
 
+    Exits with 3 when nothing of that kind was found, as in a script that cannot be read.
+
     \b
     Examples:
       pgolf timeline .
@@ -219,6 +221,9 @@ def timeline(
             for row in rows
         ]
         emit("".join(visible(line) + "\n" for line in lines), output)
+        if not rows:
+            warn(f"{target}: nothing was found that happens to validation tokens; pgolf audit says why")
+            raise typer.Exit(ExitCode.HOLD)
 
 
 @app.command()

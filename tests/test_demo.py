@@ -27,8 +27,9 @@ def test_the_demo_ends_with_four_expected_verdicts() -> None:
     result = CliRunner().invoke(app, ["demo"])
     assert result.exit_code == 0, result.output
     lines = result.stdout.rstrip().splitlines()
-    assert [line.split()[:3] for line in lines[-6:-2]] == [[m.name, m.verdict, m.cls] for m in MINIATURES]
-    assert lines[-1].startswith("Read one step by step: pgolf timeline ")
+    assert [line.split()[:3] for line in lines[-7:-3]] == [[m.name, m.verdict, m.cls] for m in MINIATURES]
+    assert all(len(line) <= 80 for line in lines[-7:-1])
+    assert lines[-1].startswith("pgolf timeline ")
 
 
 def test_an_unexpected_verdict_shows_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def as_expected(reports: Sequence[Report]) -> bool:
 
 def summary(reports: Sequence[Report]) -> str:
     """A table of the verdicts, ending with what to type next."""
-    lines = []
+    lines = [""]
     for miniature, report in zip(MINIATURES, reports, strict=True):
         lines.append(f"{miniature.name:<18} {report.verdict:<6} {report.cls:<20} {miniature.shows}")
         if (report.verdict, report.cls) != (miniature.verdict, miniature.cls):

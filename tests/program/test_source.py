@@ -43,7 +43,7 @@ def test_text_is_decoded_as_python_does(data: bytes, expected: str) -> None:
         (b"a = 1\nb = '\xff'\n", "not valid utf-8: bad byte in line 2"),
         (b"# coding: rot13\na = 1\n", "encoding"),
         (b"# coding: zlib\na = 1\n", "encoding"),
-        (b"# coding: \x1b[31m\na = 1\xff\n", "bad coding line"),
+        (b"# coding: \x1b[31m\na = 1\xff\n", "bad byte in line 2"),
         (b"# coding: utf-7\na = 1\n", "encoding utf-7"),
         (b"#" * (LIMIT + 1), "at most 8,388,608"),
     ],
