@@ -168,7 +168,7 @@ def with_log_evidence(facts: Facts) -> Facts:
     assert facts.tree is not None
     log = facts.submission.logs[0]
     lines = frozenset(line.strip() for line in log.text.splitlines()[:LOG_LINES])
-    messages = Messages(facts.tree, lines)
+    messages = Messages(facts.tree, facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
     for _ in range(2):
         run = facts.run

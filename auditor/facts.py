@@ -127,7 +127,7 @@ class Facts:
     @cached_property
     def index(self) -> CallIndex:
         """Calls of the script by line."""
-        return CallIndex(self.tree or ast.Module([], []))
+        return CallIndex(self.tree or ast.Module([], []), self.text)
 
     @cached_property
     def may_hide(self) -> bool:

@@ -1,54 +1,81 @@
-"""Which lines of a script can lead to an update of state: a cheap, syntactic over-approximation."""
+"""Which lines of a script can lead to an update of state: a cheap, textual over-approximation.
+
+Statements are walked, expressions are not: calls are found by their text, so names in comments count too.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 
-UPDATING = frozenset({"backward", "grad", "at", "scatter_add_", "index_add_", "bincount", "register_forward_hook"})
-"""Library methods without which no state is updated from data (tables by subscript apart)."""
+_UPDATING = re.compile(r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount|register_forward_hook)\s*\(|\]\s*[+]=")
+"""Library methods, and stores into tables, without which no state is updated from data."""
+
+
+def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
+    """Every statement, and whether it runs whenever its function does."""
+    todo = [(statement, certain) for statement in reversed(body)]
+    while todo:
+        statement, sure = todo.pop()
+        yield statement, sure
+        inner = sure and isinstance(statement, ast.With | ast.AsyncWith)
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = True
+        for name in ("finalbody", "orelse", "handlers", "body", "cases"):
+            for child in reversed(getattr(statement, name, ())):
+                if isinstance(child, ast.stmt):
+                    todo.append((child, inner))
+                else:  # an exception handler or a case
+                    todo.extend((part, False) for part in reversed(child.body))
 
 
 class CallIndex:
-    """Calls by line, functions by name, branches: collected in one walk over the tree."""
+    """Functions, branches, and the lines that call them, of one script."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        self.calls: list[tuple[int, str, bool]] = []
-        self.functions: dict[str, list[tuple[int, int]]] = {}
+    def __init__(self, tree: ast.Module, text: str) -> None:
         self.branches: list[ast.If] = []
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                if isinstance(node.func, ast.Attribute):
-                    self.calls.append((node.lineno, node.func.attr, True))
-                elif isinstance(node.func, ast.Name):
-                    self.calls.append((node.lineno, node.func.id, False))
-            elif isinstance(node, ast.FunctionDef):
-                self.functions.setdefault(node.name, []).append((node.lineno, node.end_lineno or node.lineno))
-            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Subscript):
-                self.calls.append((node.lineno, "at", True))
-            elif isinstance(node, ast.If):
-                self.branches.append(node)
-        self._updating = self._functions_that_update()
+        self.functions: dict[str, list[tuple[int, int]]] = {}
+        for statement, _ in statements(tree.body):
+            if isinstance(statement, ast.FunctionDef):
+                span = (statement.lineno, statement.end_lineno or statement.lineno)
+                self.functions.setdefault(statement.name, []).append(span)
+            elif isinstance(statement, ast.If):
+                self.branches.append(statement)
+        starts = [m.end() for m in re.finditer("\n", text)]
+        self._updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
+        self.calls: list[tuple[int, str]] = []
+        """(line, name) of each call of a function of the script, by line."""
+        if self.functions:
+            names = "|".join(map(re.escape, sorted(self.functions, key=len, reverse=True)))
+            for m in re.finditer(rf"(def\s+)?\b({names})\s*\(", text):
+                if m.group(1) is None:
+                    self.calls.append((bisect_right(starts, m.start()) + 1, m.group(2)))
+        self._lines = [line for line, _ in self.calls]
+        self._update = self._functions_that_update()
+
+    def called(self, low: int, high: int) -> set[str]:
+        """Functions of the script that lines `low` to `high` call."""
+        return {name for _, name in self.calls[bisect_left(self._lines, low) : bisect_right(self._lines, high)]}
+
+    def _writes(self, low: int, high: int) -> bool:
+        at = bisect_left(self._updating, low)
+        return at < len(self._updating) and self._updating[at] <= high
 
     def _functions_that_update(self) -> set[str]:
-        found: set[str] = set()
+        found = {name for name, spans in self.functions.items() if any(self._writes(*span) for span in spans)}
+        callees = {name: set().union(*(self.called(*span) for span in spans)) for name, spans in self.functions.items()}
         changed = True
         while changed:
-            changed = False
-            for name, spans in self.functions.items():
-                if name not in found and any(self._direct(low, high, found) for low, high in spans):
-                    found.add(name)
-                    changed = True
+            more = {name for name, used in callees.items() if name not in found and used & found}
+            found |= more
+            changed = bool(more)
         return found
-
-    def _direct(self, low: int, high: int, updating: set[str]) -> bool:
-        return any(
-            low <= line <= high and (name in updating or (is_method and name in UPDATING))
-            for line, name, is_method in self.calls
-        )
 
     def updates(self, low: int, high: int) -> bool:
         """Whether lines `low` to `high` call anything that may update state, also through functions."""
-        return self._direct(low, high, self._updating)
+        return self._writes(low, high) or not self.called(low, high).isdisjoint(self._update)
 
     def switches(self) -> frozenset[int]:
         """Lines of the branches that decide whether state may be updated."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
+from auditor.program.index import CallIndex, statements
 from auditor.timeline.events import ReportEvent, Skipped
 
 MIN_PREFIX = 6
@@ -29,50 +30,14 @@ class Message:
     certain: bool
 
 
-@dataclass
 class Messages:
-    """All messages of a script and who calls whom, collected in one walk."""
+    """All messages of a script, set against one log."""
 
-    tree: ast.Module
-    log: frozenset[str] = field(default_factory=frozenset)
-    """Lines of the log, stripped."""
-
-    def __post_init__(self) -> None:
-        self.all: list[Message] = []
-        self.calls: list[tuple[str, int]] = []
-        self.functions: dict[str, ast.FunctionDef] = {}
-        self._visit(self.tree, True)
-
-    def _visit(self, node: ast.AST, certain: bool) -> None:
-        todo: list[tuple[ast.AST, bool]] = [(node, certain)]
-        while todo:
-            current, sure = todo.pop()
-            if isinstance(current, ast.FunctionDef):
-                self.functions.setdefault(current.name, current)
-                sure = True
-            elif isinstance(current, ast.Call):
-                self._call(current, sure)
-            inner = sure and not isinstance(current, ast.For | ast.While | ast.Try | ast.IfExp | ast.Lambda)
-            for child in ast.iter_child_nodes(current):
-                if isinstance(current, ast.If) and child is not current.test:
-                    todo.append((child, False))
-                else:
-                    todo.append((child, inner))
-
-    def _call(self, node: ast.Call, certain: bool) -> None:
-        if isinstance(node.func, ast.Name):
-            self.calls.append((node.func.id, node.lineno))
-        if not node.args:
-            return
-        first = node.args[0]
-        text = ""
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            text = first.value
-        elif isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
-            text = str(first.values[0].value)
-        lines = text.strip().splitlines()
-        if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
-            self.all.append(Message(lines[0], node.lineno, certain))
+    def __init__(self, tree: ast.Module, index: CallIndex, log: frozenset[str]) -> None:
+        self.index = index
+        self.log = log
+        """Lines of the log, stripped."""
+        self.all = [message for statement, certain in statements(tree.body) for message in _message(statement, certain)]
 
     @cached_property
     def logged(self) -> frozenset[str]:
@@ -82,10 +47,9 @@ class Messages:
     def spans(self, block: Skipped) -> list[tuple[int, int]]:
         """The block, and the functions that are called from it alone."""
         out = [(block.line, block.end_line)]
-        for name in {name for name, line in self.calls if block.line <= line <= block.end_line}:
-            target = self.functions.get(name)
-            if target is not None and all(block.line <= line <= block.end_line for n, line in self.calls if n == name):
-                out.append((target.lineno, target.end_lineno or target.lineno))
+        for name in self.index.called(block.line, block.end_line):
+            if all(block.line <= line <= block.end_line for line, n in self.index.calls if n == name):
+                out.extend(self.index.functions[name])
         return out
 
     def own(self, block: Skipped) -> list[Message]:
@@ -94,6 +58,21 @@ class Messages:
         inside = [m for m in self.all if any(low <= m.line <= high for low, high in spans)]
         outside = {m.text for m in self.all if not any(low <= m.line <= high for low, high in spans)}
         return [m for m in inside if m.text not in outside]
+
+
+def _message(statement: ast.stmt, certain: bool) -> Iterator[Message]:
+    """The message that a statement prints, if it is a call with a text."""
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call) or not statement.value.args:
+        return
+    first = statement.value.args[0]
+    text = ""
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        text = first.value
+    elif isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
+        text = str(first.values[0].value)
+    lines = text.strip().splitlines()
+    if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
+        yield Message(lines[0], statement.value.lineno, certain)
 
 
 def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
@@ -140,14 +119,14 @@ def not_executed(messages: Messages, taken: Sequence[Skipped], report_lines: Seq
 def _unconditional(messages: Messages, message: Message, block: Skipped) -> bool:
     """A message that is printed whenever the block runs: directly in it, or in a function that it calls."""
     if block.line <= message.line <= block.end_line:
-        return message.line in _direct_lines(messages.tree, block)
+        return message.line in _direct_lines(messages.index, block)
     return message.certain
 
 
-def _direct_lines(tree: ast.Module, block: Skipped) -> set[int]:
+def _direct_lines(index: CallIndex, block: Skipped) -> set[int]:
     """Lines of the block that lie under no further branch or loop."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and node.lineno == block.branch_line:
+    for node in index.branches:
+        if node.lineno == block.branch_line:
             body = node.body if block.branch else node.orelse
             return {n.lineno for s in body if isinstance(s, ast.Expr) for n in ast.walk(s) if isinstance(n, ast.Call)}
     return set()

@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from auditor.facts import Facts
+from auditor.program.index import statements
 from auditor.timeline.events import Timeline, Update
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
@@ -111,7 +112,7 @@ def spares_last(facts: Facts, update: Update) -> bool:
     line = update.applied[0].line
     tests: list[ast.expr] = []
     assigned: dict[str, ast.expr] = {}
-    for node in ast.walk(facts.tree):
+    for node, _ in statements(facts.tree.body):
         if (isinstance(node, ast.If) and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)) or (
             isinstance(node, ast.If)
             and node.lineno <= line
