@@ -13,8 +13,8 @@ What the comments assert, several of them separated by `;`:
 - `# event: KIND words`: an event whose (last) line in the block is this one. KIND is a kind of a printed timeline, or
   APPLY, where an update takes effect. Words narrow it down: see `words_of_events`. A kind that a case asserts anywhere,
   it asserts completely: any other event of that kind in the block is an error, and `# no event: KIND` asserts none;
-- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation, here; `# finding elsewhere: ...`: one outside of the block.
-  No other one may be there. The last two words are optional;
+- `# finding: RULE LEVEL ACTIVATION`: a finding of a violation, here; `# finding elsewhere: ...`: one outside of the
+  block. No other one may be there. The last two words are optional;
 - `# verdict: VERDICT CLASS`, anywhere in the block: the outcome;
 - `# config: NAME=VALUE SOURCE`: a setting of the run, as the report has it; the source may be cut short.
 """
