@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from auditor.timeline.values import Dep, Region
 
@@ -48,6 +48,24 @@ class Update:
     optimizer: str = ""
 
 
+class Judged(NamedTuple):
+    """What is read at `read_line` depends on update `update`: of other tokens (legal), or of the same ones."""
+
+    update: int
+    legal: bool
+    loops: int
+    read_line: int
+
+
+@dataclass
+class Read:
+    """A read of state that updates may have reached: for which tokens, and inside which loops."""
+
+    regions: frozenset[Region]
+    stack: int
+    line: int
+
+
 @dataclass(frozen=True)
 class Loop:
     """A loop around an event; `bit` identifies this activation of it."""
@@ -68,7 +86,8 @@ class Score:
     stack: int
     loops: tuple[Loop, ...] = ()
     order: int = 0
-    deps: frozenset[Dep] = frozenset()
+    depends: frozenset[Dep] = frozenset()
+    deps: frozenset[Judged] = frozenset()
 
 
 @dataclass
@@ -105,11 +124,12 @@ class ReportEvent:
 
     place: Place
     scores: frozenset[int]
-    deps: frozenset[Dep]
+    depends: frozenset[Dep]
     counts: frozenset[int]
     bits: bool
     order: int
     text: str = ""
+    deps: frozenset[Judged] = frozenset()
 
 
 @dataclass

@@ -126,7 +126,12 @@ class Expressions(Subscripts):
     def _ev_tuple(self, node: ast.Tuple) -> Val:
         if any(isinstance(e, ast.Starred) for e in node.elts):
             return self._ev_list(node)
-        return Val(items=tuple(self.ev(e) for e in node.elts))
+        items = tuple(self.ev(e) for e in node.elts)
+        loops = old = 0
+        for item in items:
+            loops |= item.loops
+            old |= item.old
+        return Val(items=items, loops=loops, old=old)
 
     def _ev_list(self, node: ast.List | ast.Set | ast.Tuple) -> Val:
         obj = self.alloc("list", "list", node)

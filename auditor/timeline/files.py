@@ -49,7 +49,7 @@ class Files(Objects):
             return UNKNOWN
         if name in self.env:
             value, source = self.env[name]
-            given = default.const if default is not None and default.const is not NOCONST else "<unset>"
+            given = str(default.const) if default is not None and default.const is not NOCONST else "unset"
             self.config_read(name, value, source, line, _LAUNCH.get(name, given))
             return Val(const=value, taint=self.path_taint(value))
         if name in _LAUNCH:

@@ -59,8 +59,16 @@ class Interpreter(Statements):
             timeline.opaque.append((0, "the analysis budget is spent"))
         except RecursionError:
             timeline.opaque.append((0, "expressions are nested too deeply"))
-        timeline.updates = [u for u in self.update_list if u.applied]
         timeline.scores = self.score_list
+        for score in timeline.scores:
+            score.deps = self.judge(score.depends)
+        for report in self.reports.values():
+            report.deps = self.judge(report.depends)
+        reaching = {d.update for r in self.reports.values() for d in r.deps}
+        for update in self.update_list:
+            if not update.applied and update.number in reaching:  # a step written as arithmetic
+                update.applied.append(update.place)
+        timeline.updates = [u for u in self.update_list if u.applied]
         timeline.count_reads = self.read_list
         timeline.mixes = list(self.mixes.values())
         timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)

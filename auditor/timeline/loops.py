@@ -116,7 +116,7 @@ class Loops(Calls):
         exits: list[Snapshot] = [] if always else [self.snapshot()]
         head = self.snapshot()
         self.weak += 1
-        for number in range(MAX_PASSES):
+        for number in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
             growth = self.growth
             context.continues = []
             if not step():

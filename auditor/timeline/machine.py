@@ -9,6 +9,7 @@ from auditor.timeline.contract import Evaluator
 from auditor.timeline.events import (
     CountRead,
     Mix,
+    Read,
     ReportEvent,
     Score,
     Timeline,
@@ -83,6 +84,8 @@ class Machine(Evaluator):
         self.update_list: list[Update] = []
         self.score_list: list[Score] = []
         self.read_list: list[CountRead] = []
+        self.state_reads: list[Read] = []
+        self.read_numbers: dict[tuple[int, int], int] = {}
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int], Taint] = {}
         self.stack: list[Any] = []

@@ -363,7 +363,7 @@ class Objects(Expressions):
         for obj in base.objs:
             kind = obj.kind
             if kind == "dict":
-                self.dict_store(obj, index, value)
+                self.dict_store(obj, index, self.as_count(value) if key_is_val else value)
                 if key_is_val:
                     self.count_write(obj, key, node)
             elif kind == "list":
@@ -396,6 +396,11 @@ class Objects(Expressions):
                         t = join_taint(t, taint(upd=frozenset((Carried(event.number, 0),))))
                 if t is not before.taint:
                     self.assign_name(node.value.id, retaint(before, t))  # type: ignore[attr-defined]
+
+    def as_count(self, value: Val) -> Val:
+        """What is stored under a key of validation tokens: the look-up that it was computed from is no use of it."""
+        t = value.taint
+        return retaint(value, taint(t.toks, t.upd, flags=t.flags)) if t.counts or t.deps else value
 
     def write_tensor(self, obj: Obj, t: Taint, key: Taint, key_is_val: bool, node: ast.AST) -> None:
         """Content goes into an array; a key made of validation tokens makes it a cache."""

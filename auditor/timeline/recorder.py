@@ -9,8 +9,10 @@ from typing import Any
 from auditor.timeline.events import (
     ConfigRead,
     CountRead,
+    Judged,
     Loop,
     Place,
+    Read,
     ReportEvent,
     Score,
     Update,
@@ -68,7 +70,7 @@ class Recorder(Machine):
             self.updates[key] = found
             self.update_list.append(found)
         else:
-            found.regions |= val
+            found.regions = val  # the last pass over a loop is the most general one
             found.atoms |= atoms
         return found
 
@@ -86,33 +88,46 @@ class Recorder(Machine):
             found = Score(len(self.score_list), place, regions, self.active, self.loop_stack(), self.tick())
             self.scores[key] = found
             self.score_list.append(found)
-        judged = self.judge(logits.upd | target.upd, regions, getattr(node, "lineno", 0))
-        found.regions |= regions
-        found.deps |= judged
+        depends = self.depend(logits.upd | target.upd, regions, node)
+        found.regions = regions
+        found.depends |= depends
         nll = frozenset((found.number,)) | logits.nll
         return taint(
             target.toks,
             NO_UPDATES,
-            judged | logits.deps | target.deps,
+            depends | logits.deps | target.deps,
             nll,
             logits.counts,
             DIFF | (logits.flags & ~(GRAD | STATE)),
         )
 
-    def judge(self, upd: Carrieds, regions: Iterable[Region], line: int) -> frozenset[Dep]:
-        """Whether each update that reaches this read is of other tokens than the ones read."""
+    def depend(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
+        """State that updates have reached is read for these tokens."""
         if not upd:
             return frozenset()
         self.effects += 1
-        deps = set()
-        reads = [r for r in regions if r.split == "val"]
-        for number, carried in upd:
-            update = self.update_list[number]
+        val = frozenset(r for r in regions if r.split == "val")
+        key = (id(node), self.frame.ctx)
+        number = self.read_numbers.get(key)
+        if number is None:
+            number = self.read_numbers[key] = len(self.state_reads)
+            self.state_reads.append(Read(val, self.active, getattr(node, "lineno", 0)))
+        else:
+            self.state_reads[number].regions = val
+        return frozenset(Dep(u, number, carried & self.update_list[u].stack) for u, carried in upd)
+
+    def judge(self, depends: frozenset[Dep]) -> frozenset[Judged]:
+        """Whether each update that reaches a read is of other tokens than the ones that the read serves."""
+        judged = set()
+        for number, read_number, carried in depends:
+            update, read = self.update_list[number], self.state_reads[read_number]
             legal = all(
-                independent(mine, update.stack, carried, read, self.active) for mine in update.regions for read in reads
+                independent(mine, update.stack, carried, region, read.stack)
+                for mine in update.regions
+                for region in read.regions
             )
-            deps.add(Dep(number, legal, carried & update.stack, line))
-        return frozenset(deps)
+            judged.add(Judged(number, legal, carried, read.line))
+        return frozenset(judged)
 
     def count_read(
         self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int
@@ -146,7 +161,7 @@ class Recorder(Machine):
             self.reports[key] = ReportEvent(place, t.nll, t.deps, t.counts, bits, self.tick(), text)
         else:
             found.scores |= t.nll
-            found.deps |= t.deps
+            found.depends |= t.deps
             found.counts |= t.counts
             found.bits |= bits
             found.order = self.tick()

@@ -194,7 +194,7 @@ class Subscripts(Operators):
         if upd and not t.flags & DIFF:
             # a key of older tokens moves with the loop that set them aside: the read serves the present position
             moving = [r._replace(loops=r.loops | r.old) for r in key.toks]
-            deps = deps | self.judge(upd, moving, getattr(node, "lineno", 0))
+            deps = deps | self.depend(upd, moving, node)
             upd = frozenset()
         flags = (t.flags | key.flags) & ~HASH
         out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
@@ -251,7 +251,7 @@ class Subscripts(Operators):
             and not t.nll
             and not key.nll
             and not key.flags & DIFF
-            and self.picks_vocabulary(index_node, index)
+            and (isinstance(index_node, ast.Tuple) or t.flags & VOCAB)
         ):
             scored = self.score_event(node, t, key)
             return of_taint(with_flags(scored, PROB), base.loops | index.loops, base.old | index.old)
@@ -271,10 +271,6 @@ class Subscripts(Operators):
         if is_params(base):
             objs, flags_out = tuple(plain), with_flags(flags_out, PARAMS)
         return Val(lin=lin, loops=base.loops | index.loops, old=base.old | index.old, taint=flags_out, objs=objs)
-
-    def picks_vocabulary(self, index_node: ast.AST, index: Val) -> bool:
-        """`logp[arange, targets]`, not `x[targets]`."""
-        return isinstance(index_node, ast.Tuple)
 
     def has_bounds(self, index_node: ast.AST) -> bool:
         """Whether an index holds a slice with a lower bound."""

@@ -57,12 +57,11 @@ class Carried(NamedTuple):
 
 
 class Dep(NamedTuple):
-    """A judged dependency: something read at `read_line` depends on update `update`, in order or not."""
+    """Read number `read` depends on update `update`, across the back edges of `loops`; judged when all is known."""
 
     update: int
-    legal: bool
+    read: int
     loops: int
-    read_line: int
 
 
 class Taint:
