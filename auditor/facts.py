@@ -49,14 +49,16 @@ class Facts:
     @cached_property
     def default(self) -> Timeline:
         """The timeline under the script's own defaults, launched on 8 GPUs."""
-        if not self.forced and all(_equal(read.value, read.default) for read in self.run.config.values()):
+        if self.run.opaque or (
+            not self.forced and all(_equal(read.value, read.default) for read in self.run.config.values())
+        ):
             return self.run
         return self.timeline({}, forced={})
 
     @cached_property
     def latent(self) -> Timeline:
         """The timeline with every switch unknown: what the run leaves out is there too."""
-        return self.timeline(self.settings, explore=self.index.switches())
+        return self.run if self.run.opaque else self.timeline(self.settings, explore=self.index.switches())
 
     def timeline(
         self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None

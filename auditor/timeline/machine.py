@@ -34,7 +34,7 @@ from auditor.timeline.values import (
     with_flags,
 )
 
-MAX_STEPS = 1_500_000
+MAX_STEPS = 500_000
 
 MAX_DEPTH = 36
 

@@ -341,7 +341,8 @@ class Objects(Expressions):
             for obj in base.objs:
                 self.add_state(obj, upd)
             for number, _ in upd:
-                self.note_applied(number, node, base)
+                if number >= 0:
+                    self.note_applied(number, node, base)
 
     def note_applied(self, number: int, node: ast.AST, base: Val) -> None:
         """Remember where an update takes effect and on what."""

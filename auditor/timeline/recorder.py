@@ -114,7 +114,8 @@ class Recorder(Machine):
             self.state_reads.append(Read(val, self.active, getattr(node, "lineno", 0)))
         else:
             self.state_reads[number].regions = val
-        return frozenset(Dep(u, number, carried & self.update_list[u].stack) for u, carried in upd)
+        known = (c for c in upd if c.update >= 0)  # markers of a summary that turns out not to be pure
+        return frozenset(Dep(u, number, carried & self.update_list[u].stack) for u, carried in known)
 
     def judge(self, depends: frozenset[Dep]) -> frozenset[Judged]:
         """Whether each update that reaches a read is of other tokens than the ones that the read serves."""

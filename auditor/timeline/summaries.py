@@ -47,7 +47,9 @@ class Summaries(Library):
         if summary is _PURE_ONCE:
             marked = [_mark(v, i) for i, v in enumerate(values)]
             saved_states, saved_active = self.states, self.loops
-            self.states = {obj: frozenset((Carried(_STATE - k, 0),)) for k, (obj, _) in enumerate(states)}
+            self.states = {
+                obj: frozenset((Carried(_STATE - k, 0),)) if upd else upd for k, (obj, upd) in enumerate(states)
+            }
             summary, pure = self.observe(
                 fn, definition, marked[: len(args)], dict(zip(kwargs, marked[len(args) :], strict=True)), node
             )
@@ -79,7 +81,8 @@ class Summaries(Library):
 
     def summary_key(self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...]) -> Any:
         """All that a summary depends on, apart from what markers stand for; None when it cannot be shared."""
-        parts: list[Any] = [fn, self.version, positional, names, tuple(self.states)]
+        states = tuple((obj, bool(upd)) for obj, upd in self.states.items())
+        parts: list[Any] = [fn, self.version, positional, names, states]
         for v in values:
             part = self.value_key(v)
             if part is None:
