@@ -85,11 +85,10 @@ def test_broken_script_is_broken_at_its_line(text: str, line: int) -> None:
 
 DEEP = {
     "sum": "a = " + " + ".join(["b"] * 20_000),
-    "unary": "a = " + "-" * 5_000 + "1",
+    "unary": "a = " + "-" * 50_000 + "1",
     "long unary": "a = " + "-" * 500_000 + "1",
     "attributes": "a" + ".a" * 20_000,
     "calls": "a" + "()" * 100_000,
-    "else-if": "if a: pass\n" + "elif b: pass\n" * 3_000,
     "many else-if": "if a: pass\n" + "elif b: pass\n" * 100_000,
     "lambdas": "lambda: " * 100_000 + "1",
     "statements": "a\n" * 1_000_000,
