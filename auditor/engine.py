@@ -16,7 +16,7 @@ from typing import Literal, Protocol, TypeVar
 
 from auditor.facts import Facts
 from auditor.program.config import settings
-from auditor.program.source import UnreadableSource, parse, read_source
+from auditor.program.source import UnreadableSource, parse
 from auditor.submission.model import Submission
 from auditor.submission.unpack import Unpacked, unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed
@@ -135,17 +135,19 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     text, tree = "", None
     packing: tuple[str, ...] = ()
     modules: dict[str, ast.Module] = {}
+    unreadable: dict[str, str] = {}
     try:
         unpacked = unpack(submission.code, siblings=_siblings(submission), name=name)
         text, packing, problem = unpacked.text, unpacked.packing, unpacked.problem
         timings["unpack"] = _since(start)
         start = time.perf_counter()
         tree = parse(text)
-        for module, code in {**_decoded(submission.modules), **unpacked.modules}.items():
+        siblings = {**_decoded(submission.modules, unreadable), **unpacked.modules}
+        for module, code in siblings.items():
             try:
                 modules[module] = parse(code)
-            except UnreadableSource:
-                continue
+            except UnreadableSource as error:
+                unreadable[module] = str(error)
     except UnreadableSource as error:
         if error.kind == "broken":
             broken = str(error)
@@ -155,7 +157,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     start = time.perf_counter()
     file = name + ("!unpacked" if packing else "")
     config = settings(submission, text, env)
-    facts = Facts(submission, file, text, tree, config, modules, packing, problem, broken)
+    facts = Facts(submission, file, text, tree, config, modules, unreadable, packing, problem, broken)
     if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
     _ = facts.run
@@ -210,13 +212,18 @@ def _siblings(submission: Submission) -> Callable[[str], bytes | None]:
     return read
 
 
-def _decoded(modules: Mapping[str, bytes]) -> dict[str, str]:
+def _decoded(modules: Mapping[str, bytes], unreadable: dict[str, str]) -> dict[str, str]:
+    """Sibling modules as text, unpacked where they are packed; what cannot be read goes to `unreadable`."""
     out = {}
     for name, code in modules.items():
         try:
-            out[name] = read_source(code)
-        except UnreadableSource:
+            inner = unpack(code, siblings={}, name=f"{name}.py")
+        except UnreadableSource as error:
+            unreadable[name] = str(error)
             continue
+        out[name] = inner.text
+        if inner.problem is not None:
+            unreadable[name] = inner.problem
     return out
 
 

@@ -26,6 +26,8 @@ class Facts:
     tree: ast.Module | None
     settings: Settings
     modules: Mapping[str, ast.Module] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    """Sibling modules that do not parse: name -> why."""
     packing: tuple[str, ...] = ()
     problem: str | None = None
     """Why the code could not be read in full."""
@@ -69,6 +71,7 @@ class Facts:
         machine = Interpreter(env, self.submission.command.argv, self.modules, explore)
         machine.forced = dict(self.forced if forced is None else forced)
         machine.evidence_source = self.evidence_source
+        machine.unreadable = self.unreadable
         timeline = machine.analyse(self.tree)
         timeline.headline_line = self.headline_line
         return timeline

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from auditor.timeline import methods, models, numerics
+from auditor.timeline import arguments, methods, models, numerics
 from auditor.timeline.events import Timeline
 from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.statements import Statements
 from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
 
-__all__ = ["Interpreter", "methods", "models", "numerics"]  # the models register themselves when imported
+__all__ = ["Interpreter", "arguments", "methods", "models", "numerics"]  # the models register themselves when imported
 
 
 class Interpreter(Statements):
@@ -26,6 +26,8 @@ class Interpreter(Statements):
     ) -> None:
         super().__init__(env, argv, explore)
         self.sources = dict(modules or {})
+        self.unreadable: Mapping[str, str] = {}
+        """Sibling modules that do not parse: name -> why."""
         self.modules: dict[str, Val] = {}
 
     def import_module(self, name: str, node: ast.AST) -> Val | None:
@@ -34,6 +36,9 @@ class Interpreter(Statements):
             return self.modules[name]
         tree = self.sources.get(name)
         if tree is None:
+            if name in self.unreadable:
+                reason = f"the module {name} that it imports could not be read: {self.unreadable[name]}"
+                self.timeline.opaque.append((getattr(node, "lineno", 0), reason))
             return None
         obj = Obj("module", name, -4)
         self.modules[name] = of_obj(obj)

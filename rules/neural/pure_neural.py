@@ -47,7 +47,7 @@ class PureNeural:
     def check(self, facts: Facts) -> Iterable[Finding]:
         """One note when the headline depends on no update at all."""
         headline = facts.run.headline
-        if headline is None or headline.deps or headline.counts:
+        if headline is None or headline.deps or headline.counts or facts.run.opaque:
             return []
         score = scores_of(facts.run, headline)[-1]
         steps = [facts.step(score.place, "the tokens are scored"), facts.step(headline.place, "the score is reported")]
