@@ -57,7 +57,7 @@ taints = st.builds(
     taint,
     st.frozensets(regions, max_size=2),
     st.frozensets(st.builds(Carried, st.integers(0, 2), masks), max_size=2),
-    st.frozensets(st.builds(Dep, st.integers(0, 2), st.booleans(), masks, st.integers(1, 3)), max_size=2),
+    st.frozensets(st.builds(Dep, st.integers(0, 2), st.integers(0, 2), masks), max_size=2),
     st.frozensets(st.integers(0, 2), max_size=2),
     st.frozensets(st.integers(0, 2), max_size=2),
     st.integers(0, 4095),
@@ -65,7 +65,9 @@ taints = st.builds(
 constants = st.sampled_from((NOCONST, NOCONST, None, 0, 1, True, 1.0, "a"))
 some_objects = st.lists(st.sampled_from(OBJECTS), unique=True, max_size=2).map(tuple)
 plain = st.builds(
-    lambda const, objs, lin, loops, old, content: Val(const, None, objs, lin, loops, old, content),
+    lambda const, objs, lin, loops, old, content: Val(
+        const, None, objs if const is NOCONST else (), lin, loops, old, content
+    ),
     constants,
     some_objects,
     st.none() | linears,
