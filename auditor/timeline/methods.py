@@ -201,8 +201,16 @@ def _index(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
     )
 
 
+def _submit(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`executor.submit(f, x)`: the function runs; `result()` gives what it returns."""
+    if args and any(o.kind in ("func", "bound", "partial") for o in args[0].objs):
+        return self.call_value(args[0], args[1:], kwargs, node)
+    return None
+
+
 METHODS.update(
     {
+        "submit": _submit,
         "backward": _backward,
         "step": _step,
         "zero_grad": _zero_grad,

@@ -151,9 +151,17 @@ def _functional_call(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, p
     if len(args) < 3:
         return None
     inner = list(args[2].items) if args[2].items is not None else [args[2]]
-    out = self.call_value(args[0], inner, args[3].objs[0].fields if len(args) > 3 and args[3].objs else {}, node)
-    state = self.content(args[1])
-    return retaint(out, join_taint(out.taint, taint(upd=state.upd)))
+    named = args[3].objs[0].fields if len(args) > 3 and args[3].objs else {}
+    upd = self.content(args[1]).upd
+    before = self.states
+    self.states = dict(before)
+    for obj in args[0].objs:
+        if upd:
+            self.states[obj] = upd
+    self.effects += bool(upd)
+    out = self.call_value(args[0], inner, named, node)
+    self.states = before
+    return out
 
 
 def _true(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:

@@ -90,6 +90,8 @@ class Objects(Expressions):
             return result
         if name in METADATA:
             return UNKNOWN
+        if name in ("backward", "step"):
+            return self.bound_method(base, name, node)
         t = self.content(base)
         if t is NONE and not base.objs:
             return of_taint(NONE, base.loops, base.old)
