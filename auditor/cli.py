@@ -25,7 +25,7 @@ DEFAULT_REPO = "openai/parameter-golf"
 HELP_WIDTH = 100
 """Columns of the help texts: fixed, so that they are the same everywhere."""
 MEMORY = 2 << 30
-"""Bytes that one run may take; the largest submission of the corpus takes a quarter of that."""
+"""Bytes that one run may take; real submissions stay below a tenth of that."""
 SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
 """Exit codes from the mildest to the most severe: with several targets the worst one decides."""
 

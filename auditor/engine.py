@@ -193,9 +193,12 @@ def with_log_evidence(facts: Facts) -> Facts:
 
 
 def _same_program(log: str, facts: Facts) -> bool:
-    """Whether the log may be of this script: a code size that it prints must be the committed one."""
+    """Whether the log may be of this script: of its very size, or without a line that the script cannot print."""
     printed = re.search(r"[Cc]ode size[^0-9\n]{0,20}([0-9]{3,8})", log)
-    return printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode()))
+    if printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode())):
+        return True
+    heads = {m.group(1) for m in re.finditer(r"^([A-Za-z_]{6,40})[:=]", log, re.MULTILINE)}
+    return all(head in facts.text for head in heads)
 
 
 def _siblings(submission: Submission) -> Callable[[str], bytes | None]:
