@@ -105,6 +105,22 @@ def test_exit_4_on_a_defect_of_pgolf_with_one_line_that_names_the_target(verdict
     assert "PGOLF_DEBUG=1" in line
 
 
+def test_a_run_out_of_memory_is_one_line_and_not_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> Report:
+        raise MemoryError
+
+    monkeypatch.setattr("auditor.engine.audit", exhausted)
+    result = pgolf("audit", LEGAL)
+    assert result.exit_code == 2
+    assert "MB" in one_line_on_stderr(result)
+
+
+def test_the_command_limits_its_memory() -> None:
+    code = "from auditor.cli import limit_memory\nlimit_memory()\nx = bytearray(3 << 30)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "MemoryError"
+
+
 def test_the_traceback_of_a_defect_is_shown_on_request(verdicts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGOLF_DEBUG", "1")
     assert "Traceback (most recent call last)" in pgolf("audit", "defect").stderr

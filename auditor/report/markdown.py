@@ -84,7 +84,7 @@ def _body(report: Report, rulings: Rulings, full: int) -> list[str]:
     others = [f for f in view.worst_first(report.findings) if f not in main[:full]]
     if others:
         blocks.append("Also found, not deciding:" if main[:full] else "Found:")
-        blocks.append("\n".join(_short(finding) for finding in others[:10]))
+        blocks.append("\n".join(_short(report, finding) for finding in others[:10]))
     if len(others) > 10:
         blocks.append(f"and {len(others) - 10} more, listed by `--format json`.")
     blocks += _configuration(report)
@@ -170,9 +170,10 @@ def _evidence(evidence: Evidence) -> list[str]:
     return blocks
 
 
-def _short(finding: Finding) -> str:
+def _short(report: Report, finding: Finding) -> str:
+    file = f"{markdown_code(finding.file)} " if _other_file(report, finding) else ""
     return (
-        f"- {finding.level} {markdown_code(finding.rule)}, {markdown_code(finding.file)} line {finding.line}, "
+        f"- {finding.level} {markdown_code(finding.rule)}, {file}line {finding.line}, "
         f"{view.ACTIVATION[finding.activation]}: {markdown_message(finding.message, 300)}"
     )
 
