@@ -26,6 +26,7 @@ T = TypeVar("T")
 STACK_BYTES = 512 << 20
 RECURSION = 60_000
 LOG_LINES = 20_000
+MIN_HEADS = 5
 SIBLING_BYTES = 4 << 20
 
 
@@ -198,7 +199,7 @@ def _same_program(log: str, facts: Facts) -> bool:
     if printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode())):
         return True
     heads = {m.group(1) for m in re.finditer(r"^([A-Za-z_]{6,40})[:=]", log, re.MULTILINE)}
-    return all(head in facts.text for head in heads)
+    return len(heads) >= MIN_HEADS and all(head in facts.text for head in heads)
 
 
 def _siblings(submission: Submission) -> Callable[[str], bytes | None]:
