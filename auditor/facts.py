@@ -13,7 +13,7 @@ from auditor.program.index import CallIndex
 from auditor.submission.model import Submission
 from auditor.timeline.events import Place, Timeline
 from auditor.timeline.interpreter import Interpreter
-from auditor.verdict import Evidence, Finding, Step
+from auditor.verdict import Activation, Evidence, Finding, Step
 
 
 @dataclass
@@ -49,13 +49,20 @@ class Facts:
         return self.timeline(self.settings)
 
     @cached_property
-    def default(self) -> Timeline:
-        """The timeline under the script's own defaults, launched on 8 GPUs."""
-        if self.run.opaque or (
-            not self.forced and all(_equal(read.value, read.default) for read in self.run.config.values())
-        ):
-            return self.run
-        return self.timeline({}, forced={})
+    def changed(self) -> frozenset[str]:
+        """Switches that the run has otherwise than the script's defaults, by environment name and in lower case."""
+        names = {name for name, read in self.run.config.items() if _switched(read.value, read.default)}
+        return frozenset(names | {name.lower() for name in names})
+
+    def activation(self, place: Place) -> Activation:
+        """Whether a place is reached by the script's defaults, or because the run changed a switch on the way there."""
+        if place.file:
+            return "run" if self.changed else "default"
+        lines = [place.line, *(line for _, line in place.calls)]
+        for node in self.index.guards(lines):
+            if node.lineno in self.forced or not self.changed.isdisjoint(self.index.settings(node.test)):
+                return "run"
+        return "default"
 
     @cached_property
     def latent(self) -> Timeline:
@@ -105,16 +112,15 @@ class Facts:
             conditions=rule.conditions,
             rulings=rule.rulings,
             evidence=(Evidence("static", tuple(path), tuple(more.pop("assumptions", ()))),),
+            activation=more.pop("activation", None) or self.activation(place),
             anchor=more.pop("anchor", None) or "\0".join(s.text for s in path) or self.line(place.line),
             **more,
         )
 
     def graded(self, query: Callable[[Timeline], Sequence[Finding]]) -> list[Finding]:
-        """Findings of the run, marked as on by default or in the run only; what the run leaves out becomes a note."""
-        found = list(query(self.run))
-        by_default = {(f.line, f.function) for f in query(self.default)} if found else set()
-        out = [replace(f, activation="default" if (f.line, f.function) in by_default else "run") for f in found]
-        here = {(f.line, f.function) for f in found}
+        """Findings of the run; what the run leaves out becomes a note."""
+        out = list(query(self.run))
+        here = {(f.line, f.function) for f in out}
         if self.run.skipped and self.may_hide:
             for f in query(self.latent):
                 if (f.line, f.function) not in here:
@@ -140,9 +146,9 @@ class Facts:
         return any(self.index.updates(s.line, s.end_line) for s in self.run.skipped)
 
 
-def _equal(value: str, default: str) -> bool:
-    """Whether two spellings set the same: `600.000` and `600.0`."""
+def _switched(value: str, default: str) -> bool:
+    """Whether a setting is on where it was off, or names another mode; another number leaves a switch where it was."""
     try:
-        return float(value) == float(default)
+        return bool(float(value)) != bool(float(default))
     except ValueError:
-        return value == default
+        return value.strip().lower() != default.strip().lower()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-_UPDATING = re.compile(r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount|register_forward_hook)\s*\(|\]\s*[+]=")
-"""Library methods, and stores into tables, without which no state is updated from data."""
+_UPDATING = re.compile(r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(")
+"""Library methods without which no weights and no arrays of counts are updated from data."""
 
 
 def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
@@ -31,11 +31,26 @@ def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast
                     todo.extend((part, False) for part in reversed(child.body))
 
 
+def mentions(expression: ast.expr) -> set[str]:
+    """Names, attributes and texts in an expression."""
+    found = set()
+    for part in ast.walk(expression):
+        if isinstance(part, ast.Name):
+            found.add(part.id)
+        elif isinstance(part, ast.Attribute):
+            found.add(part.attr)
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+            found.add(part.value)
+    return found
+
+
 class CallIndex:
     """Functions, branches, and the lines that call them, of one script."""
 
     def __init__(self, tree: ast.Module, text: str) -> None:
         self.branches: list[ast.If] = []
+        self.assigned: dict[str, set[str]] = {}
+        """Names and texts that each variable is assigned from."""
         self.functions: dict[str, list[tuple[int, int]]] = {}
         for statement, _ in statements(tree.body):
             if isinstance(statement, ast.FunctionDef):
@@ -43,6 +58,10 @@ class CallIndex:
                 self.functions.setdefault(statement.name, []).append(span)
             elif isinstance(statement, ast.If):
                 self.branches.append(statement)
+            elif isinstance(statement, ast.Assign):
+                self._note_assigned(statement.targets[0], statement.value)
+            elif isinstance(statement, ast.AnnAssign | ast.Return) and statement.value is not None:
+                self._note_assigned(getattr(statement, "target", None), statement.value)
         starts = [m.end() for m in re.finditer("\n", text)]
         self._updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
         self.calls: list[tuple[int, str]] = []
@@ -54,6 +73,35 @@ class CallIndex:
                     self.calls.append((bisect_right(starts, m.start()) + 1, m.group(2)))
         self._lines = [line for line, _ in self.calls]
         self._update = self._functions_that_update()
+
+    def _note_assigned(self, target: ast.expr | None, value: ast.expr) -> None:
+        name = target.id if isinstance(target, ast.Name) else target.attr if isinstance(target, ast.Attribute) else None
+        if name is not None:
+            self.assigned.setdefault(name, set()).update(mentions(value))
+        for keyword in value.keywords if isinstance(value, ast.Call) else ():
+            if keyword.arg is not None:
+                self.assigned.setdefault(keyword.arg, set()).update(mentions(keyword.value))
+
+    def guards(self, lines: Sequence[int]) -> Iterator[ast.If]:
+        """Branches that decide whether any of these lines is reached: around it, or leaving its function before it."""
+        for node in self.branches:
+            end = node.end_lineno or node.lineno
+            leaves = isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise)
+            for line in lines:
+                if node.lineno < line <= end or (leaves and end < line and self._same_function(node.lineno, line)):
+                    yield node
+                    break
+
+    def _same_function(self, first: int, second: int) -> bool:
+        spans = [span for all_spans in self.functions.values() for span in all_spans if span[0] <= first <= span[1]]
+        return bool(spans) and max(spans)[0] <= second <= max(spans)[1]
+
+    def settings(self, test: ast.expr) -> set[str]:
+        """What a test may depend on: names and texts in it, and in what its variables are assigned from."""
+        found = mentions(test)
+        for name in tuple(found):
+            found |= self.assigned.get(name, set())
+        return found
 
     def called(self, low: int, high: int) -> set[str]:
         """Functions of the script that lines `low` to `high` call."""

@@ -23,6 +23,7 @@ from auditor.timeline.values import (
     of_obj,
     of_taint,
     retaint,
+    small,
     taint,
     vary,
 )
@@ -127,6 +128,8 @@ class Expressions(Subscripts):
         if any(isinstance(e, ast.Starred) for e in node.elts):
             return self._ev_list(node)
         items = tuple(self.ev(e) for e in node.elts)
+        if not small(items):
+            return self.unknown(*(retaint(item, item.taint) for item in items if item.items is None))
         loops = old = 0
         for item in items:
             loops |= item.loops

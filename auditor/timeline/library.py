@@ -219,6 +219,77 @@ _TEXT_METHODS = frozenset(
     ]
 )
 
+_COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
+_KNOWN_LIBRARIES = frozenset(
+    [
+        "builtins",
+        "torch",
+        "numpy",
+        "math",
+        "os",
+        "sys",
+        "time",
+        "copy",
+        "random",
+        "collections",
+        "itertools",
+        "functools",
+        "typing",
+        "json",
+        "io",
+        "re",
+        "glob",
+        "pathlib",
+        "sentencepiece",
+        "zlib",
+        "lzma",
+        "zstandard",
+        "brotli",
+        "bz2",
+        "gzip",
+        "struct",
+        "hashlib",
+        "subprocess",
+        "shutil",
+        "datetime",
+        "uuid",
+        "logging",
+        "warnings",
+        "contextlib",
+        "dataclasses",
+        "argparse",
+        "platform",
+        "socket",
+        "threading",
+        "multiprocessing",
+        "concurrent",
+        "tempfile",
+        "pickle",
+        "statistics",
+        "tqdm",
+        "wandb",
+        "einops",
+        "scipy",
+        "triton",
+        "flash_attn",
+        "flash_attn_interface",
+        "transformers",
+        "datasets",
+        "huggingface_hub",
+        "tiktoken",
+        "tokenizers",
+        "types",
+        "enum",
+        "abc",
+        "operator",
+        "inspect",
+        "traceback",
+        "gc",
+        "ctypes",
+        "numba",
+        "mlx",
+    ]
+)
 _FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 
 
@@ -257,10 +328,27 @@ class Library(Training):
         if last in FLOW_FREE:
             t = self.content(args[0]) if args else NONE
             return of_taint(t)
+        self.note_unread(path, args, kwargs, node)
         result = self.apply_unknown(args, kwargs, node)
         if last in ("log2",) and result.taint.nll:
             result = retaint(result, with_flags(result.taint, BITS))
         return result
+
+    def note_unread(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> None:
+        """Code that could not be read and could do anything: computed text, or a missing module given the model."""
+        reason = ""
+        if path in _COMPUTED:
+            reason = f"`{path.rpartition('.')[2]}` runs code that is computed when the script runs"
+        elif path.partition(".")[0] not in _KNOWN_LIBRARIES:
+            values = [*args, *kwargs.values()]
+            given_model = any(self.is_module(o) for v in values for o in v.objs)
+            if given_model and any(r.split == "val" for v in values for r in self.content(v).toks):
+                reason = f"`{path}` is given the model and validation tokens, and is not in the submission"
+        if reason:
+            self.effects += 1
+            entry = (getattr(node, "lineno", 0), reason)
+            if entry not in self.timeline.opaque:
+                self.timeline.opaque.append(entry)
 
     def apply_unknown(self, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of which nothing is known; predictions met with validation targets give losses."""
@@ -423,6 +511,8 @@ class Library(Training):
         """Methods of known text, folded when they are harmless."""
         if (
             name in _TEXT_METHODS
+            and not (name == "replace" and len(args) > 1 and len(str(args[1].const)) > 100)
+            and not (name == "format" and ":" in str(base.const))
             and all(isinstance(a.const, (str, int, bytes, type(None))) for a in args)
             and len(base.const) < 200_000
         ):

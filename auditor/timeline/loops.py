@@ -118,6 +118,7 @@ class Loops(Calls):
         self.weak += 1
         for number in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
             growth = self.growth
+            self.steps += 20 + len(self.frame.vars)  # what a pass costs besides its expressions
             context.continues = []
             if not step():
                 exits.append(self.snapshot())

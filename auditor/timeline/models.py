@@ -344,6 +344,23 @@ def _copy_file(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: s
     return NONE_VAL
 
 
+def _thread(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """A thread runs its target; when, is not known: here and now."""
+    if "target" in kwargs:
+        given = kwargs["args"].items if "args" in kwargs else ()
+        self.call_value(kwargs["target"], list(given or ()), {}, node)
+    return None
+
+
+def _import(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`__import__(name)`: known when the name is; computed names are for `note_unread`."""
+    if not args or not isinstance(args[0].const, str):
+        return None
+    return self.import_module(args[0].const, node) or of_obj(self.lib_object(args[0].const))
+
+
+PATHS["builtins.__import__"] = PATHS["importlib.import_module"] = _import
+PATHS["threading.Thread"] = PATHS["multiprocessing.Process"] = _thread
 PATHS.update(
     {
         "os.environ.get": _environ_get,

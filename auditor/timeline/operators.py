@@ -32,6 +32,7 @@ from auditor.timeline.values import (
     join,
     join_taint,
     of_taint,
+    small,
     taint,
     with_flags,
 )
@@ -88,7 +89,8 @@ class Operators(Flow):
                     t = join_taint(t, self.path_taint(folded.const))
                 return Val(folded.const, None, (), folded.lin, left.loops | right.loops, left.old | right.old, t)
         if op is ast.Add and left.items is not None and right.items is not None:
-            return Val(items=left.items + right.items)
+            both = left.items + right.items
+            return Val(items=both) if small(both) else UNKNOWN
         if op is ast.Add and (self.is_list(left) or self.is_list(right)):
             return self.concatenate(left, right, node)
         if op is ast.Mult and (self.is_list(left) or self.is_list(right)):

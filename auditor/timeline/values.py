@@ -280,6 +280,18 @@ def is_params(v: Val) -> bool:
     return bool(v.objs) and bool(v.taint.flags & PARAMS)
 
 
+MAX_ITEMS = 512
+
+
+def small(items: tuple[Val, ...]) -> bool:
+    """Whether a tuple, nested ones counted, is small enough to be kept item by item."""
+    count, todo = 0, list(items)
+    while todo and count <= MAX_ITEMS:
+        count += 1
+        todo.extend(todo.pop().items or ())
+    return count <= MAX_ITEMS
+
+
 def vary(v: Val, loops: int) -> Val:
     """`v`, which differs from iteration to iteration of `loops`."""
     if v.loops | loops == v.loops:

@@ -53,4 +53,4 @@ class PureNeural:
         steps = [facts.step(score.place, "the tokens are scored"), facts.step(headline.place, "the score is reported")]
         line = score.place.line
         message = f"The reported score is computed at line {line} by a model that no validation token has changed."
-        return [facts.finding(self, score.place, message, steps, activation="default" if not facts.settings else "run")]
+        return [facts.finding(self, score.place, message, steps)]

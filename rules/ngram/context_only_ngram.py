@@ -61,6 +61,4 @@ class ContextOnlyNgram:
             f"`{write.place.function}` counts tokens after they are scored; the look-ups hold no token that is being"
             " scored."
         )
-        lines = {u.place.line for u in reaching(facts.default, legal=True, kind="counts")}
-        activation = "default" if write.place.line in lines else "run"
-        return [facts.finding(self, write.place, message, steps, activation=activation)]
+        return [facts.finding(self, write.place, message, steps)]

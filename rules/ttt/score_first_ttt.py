@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from auditor.facts import Facts
@@ -100,9 +99,7 @@ class ScoreFirstTTT:
                 found.append(facts.finding(self, place, message, steps))
             return found[:3]
 
-        run = list(query(facts.run))
-        lines = {f.line for f in query(facts.default)} if run else set()
-        return [replace(f, activation="default" if f.line in lines else "run") for f in run]
+        return query(facts.run)
 
 
 def spares_last(facts: Facts, update: Update) -> bool:
