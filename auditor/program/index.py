@@ -49,8 +49,7 @@ class CallIndex:
 
     def __init__(self, tree: ast.Module, text: str) -> None:
         self.branches: list[ast.If] = []
-        self.assigned: dict[str, set[str]] = {}
-        """Names and texts that each variable is assigned from."""
+        self._assigned: dict[str, list[ast.expr]] = {}
         self.functions: dict[str, list[tuple[int, int]]] = {}
         for statement, _ in statements(tree.body):
             if isinstance(statement, ast.FunctionDef):
@@ -77,10 +76,10 @@ class CallIndex:
     def _note_assigned(self, target: ast.expr | None, value: ast.expr) -> None:
         name = target.id if isinstance(target, ast.Name) else target.attr if isinstance(target, ast.Attribute) else None
         if name is not None:
-            self.assigned.setdefault(name, set()).update(mentions(value))
+            self._assigned.setdefault(name, []).append(value)
         for keyword in value.keywords if isinstance(value, ast.Call) else ():
             if keyword.arg is not None:
-                self.assigned.setdefault(keyword.arg, set()).update(mentions(keyword.value))
+                self._assigned.setdefault(keyword.arg, []).append(keyword.value)
 
     def guards(self, lines: Sequence[int]) -> Iterator[ast.If]:
         """Branches that decide whether any of these lines is reached: around it, or leaving its function before it."""
@@ -100,7 +99,8 @@ class CallIndex:
         """What a test may depend on: names and texts in it, and in what its variables are assigned from."""
         found = mentions(test)
         for name in tuple(found):
-            found |= self.assigned.get(name, set())
+            for value in self._assigned.get(name, ()):
+                found |= mentions(value)
         return found
 
     def called(self, low: int, high: int) -> set[str]:
@@ -123,7 +123,10 @@ class CallIndex:
 
     def updates(self, low: int, high: int) -> bool:
         """Whether lines `low` to `high` call anything that may update state, also through functions."""
-        return self._writes(low, high) or not self.called(low, high).isdisjoint(self._update)
+        if self._writes(low, high):
+            return True
+        calls = self.calls[bisect_left(self._lines, low) : bisect_right(self._lines, high)]
+        return any(name in self._update for _, name in calls)
 
     def switches(self) -> frozenset[int]:
         """Lines of the branches that decide whether state may be updated."""

@@ -25,6 +25,13 @@ MAX_PASSES = 2
 class Loops(Calls):
     """`for` and `while`."""
 
+    def shown(self, node: ast.expr) -> str:
+        """The text of an expression, made once."""
+        text = self.texts.get(node)
+        if text is None:
+            text = self.texts[node] = ast.unparse(node)[:60]
+        return text
+
     def _do_for(self, node: ast.For | ast.AsyncFor) -> None:
         source = self.ev(node.iter)
         count = self.known_length(source)
@@ -36,7 +43,7 @@ class Loops(Calls):
         if unrolled:
             return
         bit = self.loop_bit(node)
-        loop = Loop(bit, node.lineno, "for", ast.unparse(node.target)[:60])
+        loop = Loop(bit, node.lineno, "for", self.shown(node.target))
         once = count == 1
 
         def step() -> bool:
@@ -71,7 +78,7 @@ class Loops(Calls):
         if all(e.const is not NOCONST for e in elements) and not all(isinstance(e.const, str) for e in elements):
             return False
         bit = self.loop_bit(node)
-        context = LoopContext(Loop(bit, node.lineno, "for", ast.unparse(node.target)[:60]))
+        context = LoopContext(Loop(bit, node.lineno, "for", self.shown(node.target)))
         for element in elements:
             if self.dead:
                 break
@@ -90,7 +97,7 @@ class Loops(Calls):
 
     def _do_while(self, node: ast.While) -> None:
         bit = self.loop_bit(node)
-        loop = Loop(bit, node.lineno, "while", ast.unparse(node.test)[:60])
+        loop = Loop(bit, node.lineno, "while", self.shown(node.test))
         first = self.truth(self.ev(node.test))
         if first is False:
             return
