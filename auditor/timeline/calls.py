@@ -6,6 +6,7 @@ import ast
 from typing import Any
 
 from auditor.timeline.classes import Classes
+from auditor.timeline.expressions import DISPATCH
 from auditor.timeline.frames import Frame
 from auditor.timeline.values import (
     NONE,
@@ -293,3 +294,6 @@ class Calls(Classes):
             obj = self.alloc("dict", "kwargs", node)
             obj.fields = dict(rest)
             variables[spec.kwarg.arg] = of_obj(obj)
+
+
+DISPATCH[ast.Call] = Calls.call

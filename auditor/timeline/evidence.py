@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,7 +43,13 @@ class Messages:
     @cached_property
     def logged(self) -> frozenset[str]:
         """Texts of messages that stand in the log."""
-        return frozenset(m.text for m in self.all if any(line.startswith(m.text) for line in self.log))
+        lines = sorted(self.log)
+        found = set()
+        for message in self.all:
+            at = bisect_left(lines, message.text)
+            if at < len(lines) and lines[at].startswith(message.text):
+                found.add(message.text)
+        return frozenset(found)
 
     def spans(self, block: Skipped) -> list[tuple[int, int]]:
         """The block, and the functions that are called from it alone."""

@@ -37,7 +37,7 @@ class Expressions(Subscripts):
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise BudgetSpent
-        method = _DISPATCH.get(type(node))
+        method = DISPATCH.get(type(node))
         return UNKNOWN if method is None else method(self, node)
 
     def _ev_constant(self, node: ast.Constant) -> Val:
@@ -55,7 +55,10 @@ class Expressions(Subscripts):
         if value is None:
             value = self.lookup(name)
             if value is None:
-                return of_obj(self.builtin(name))
+                known = self.builtin_values.get(name)
+                if known is None:
+                    known = self.builtin_values[name] = of_obj(self.builtin(name))
+                return known
         if self.first_iteration and value.taint.deps:
             value = self.as_in_first_iteration(value)
         return value
@@ -240,7 +243,7 @@ class Expressions(Subscripts):
         return self.attribute(self.ev(node.value), node.attr, node)
 
 
-_DISPATCH: dict[type, Callable[[Any, Any], Val]] = {
+DISPATCH: dict[type, Callable[[Any, Any], Val]] = {
     ast.Constant: Expressions._ev_constant,
     ast.Name: Expressions._ev_name,
     ast.BinOp: Expressions._ev_binop,
@@ -267,5 +270,4 @@ _DISPATCH: dict[type, Callable[[Any, Any], Val]] = {
     ast.Slice: Expressions._ev_slice,
     ast.Attribute: Expressions._ev_attribute,
     ast.Subscript: Expressions._ev_subscript,
-    ast.Call: lambda self, node: self.call(node),
 }

@@ -92,6 +92,7 @@ class Machine(Evaluator):
         self.hooks: dict[Obj, list[Val]] = {}
         self.constants: dict[Any, Val] = {}
         self.library_values: dict[str, Val] = {}
+        self.builtin_values: dict[str, Val] = {}
         self.texts: dict[Any, str] = {}
         self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
