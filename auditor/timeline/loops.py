@@ -143,7 +143,7 @@ class Loops(Calls):
             self.cross_back_edge(loop.bit)
             changed = self.widen(head, loop.bit)
             head = self.snapshot()
-            if number and not changed and growth == self.growth:
+            if not changed and growth == self.growth:
                 break
         self.weak -= 1
         self.loops.pop()
