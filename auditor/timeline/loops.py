@@ -123,7 +123,7 @@ class Loops(Calls):
         exits: list[Snapshot] = [] if always else [self.snapshot()]
         head = self.snapshot()
         self.weak += 1
-        for number in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
+        for _ in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
             growth = self.growth
             self.steps += 20 + len(self.frame.vars)  # what a pass costs besides its expressions
             context.continues = []
