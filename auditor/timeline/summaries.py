@@ -15,7 +15,7 @@ from typing import Any
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.library import Library
 from auditor.timeline.machine import MAX_DEPTH, NEVER
-from auditor.timeline.values import NOCONST, NONE, PARAMS, Carried, Obj, Region, Taint, Val, taint
+from auditor.timeline.values import NOCONST, NONE, PARAMS, UNKNOWN, Carried, Obj, Region, Taint, Val, taint
 
 MAX_ARGUMENTS = 16
 _LOW = (1 << MAX_ARGUMENTS) - 1
@@ -179,8 +179,10 @@ _PURE_ONCE = Val(const="pure once")
 def _leaf(values: list[Val], arg: int) -> Val:
     """The argument (or item of a tuple argument) with number `arg`: index + 1, plus 64 for each item number + 1."""
     item, index = divmod(arg, 64)
+    if not 0 < index <= len(values):  # a marker of an outer summary, met in a container
+        return UNKNOWN
     v = values[index - 1]
-    return v if not item or v.items is None else v.items[item - 1]
+    return v if not item or v.items is None or item > len(v.items) else v.items[item - 1]
 
 
 def _mark(v: Val, index: int, item: int = 0) -> Val:
