@@ -18,7 +18,7 @@ from auditor.facts import Facts
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.submission.model import Submission
-from auditor.submission.unpack import Unpacked, unpack
+from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
@@ -96,7 +96,7 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
             submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders
         )
         return Report(submission.target, info, submission.claims, "hold", "not-a-submission", (), timings)
-    facts, unpacked = gather(submission, env, timings)
+    facts = gather(submission, env, timings)
     start = time.perf_counter()
     findings: list[Finding] = []
     for rule in rules:
@@ -104,7 +104,7 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     timings["rules"] = _since(start)
     findings.sort(key=lambda f: (_RANK[f.level], f.file, f.line, f.rule))
     verdict, cls = decide(findings, rules)
-    info = describe(submission, facts, unpacked)
+    info = describe(submission, facts)
     lines = facts.lines
     return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines)
 
@@ -127,12 +127,11 @@ def decide(findings: Sequence[Finding], rules: Sequence[Rule]) -> tuple[Outcome,
     return "hold", "undecided"
 
 
-def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, float]) -> tuple[Facts, Unpacked | None]:
+def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, float]) -> Facts:
     """Read, unpack, parse and configure; what fails is remembered in the facts."""
     start = time.perf_counter()
     name = submission.script or ""
     problem = broken = None
-    unpacked: Unpacked | None = None
     text, tree = "", None
     packing: tuple[str, ...] = ()
     modules: dict[str, ast.Module] = {}
@@ -163,7 +162,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
         facts = with_log_evidence(facts)
     _ = facts.run
     timings["timeline"] = _since(start)
-    return facts, unpacked
+    return facts
 
 
 def with_log_evidence(facts: Facts) -> Facts:
@@ -231,7 +230,7 @@ def _decoded(modules: Mapping[str, bytes], unreadable: dict[str, str]) -> dict[s
     return out
 
 
-def describe(submission: Submission, facts: Facts, unpacked: Unpacked | None) -> ScriptInfo:
+def describe(submission: Submission, facts: Facts) -> ScriptInfo:
     """Which script was audited, why, and under which configuration."""
     timeline = facts.run
     config = {name: ConfigValue(read.value, read.source) for name, read in sorted(timeline.config.items())}
@@ -269,7 +268,7 @@ def timeline_rows(submission: Submission, env: Mapping[str, str] | None = None) 
     """The evaluation timeline, for the reader: what happens to validation tokens, in order."""
     from auditor.timeline.rows import rows
 
-    facts, _ = deep(lambda: gather(submission, env or {}, {}))
+    facts = deep(lambda: gather(submission, env or {}, {}))
     return [Row(*row) for row in rows(facts.run, facts.line)]
 
 

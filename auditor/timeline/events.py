@@ -97,7 +97,6 @@ class CountRead:
     number: int
     place: Place
     key: frozenset[Region]
-    hashed: bool
     exact: bool
     table: str
     key_line: int
@@ -171,7 +170,6 @@ class Timeline:
     taken: list[Skipped] = field(default_factory=list)
     """Branches that the configuration takes, each as the block that runs."""
     model: dict[str, int | None] = field(default_factory=dict)
-    assumptions: list[str] = field(default_factory=list)
     opaque: list[tuple[int, str]] = field(default_factory=list)
     """Code that could not be followed: line and reason."""
     steps: int = 0

@@ -75,8 +75,8 @@ class Files(Objects):
             return NONE
         return _path_taint(text)
 
-    def open_file(self, path: Val, mode: Val | None) -> Val:
-        """`open(path, mode)`: a handle that remembers the path."""
+    def open_file(self, path: Val) -> Val:
+        """`open(path)`: a handle that remembers the path."""
         obj = Obj("file", "file", -2, extra=path)
         return Val(objs=(obj,), taint=self.content(path))
 

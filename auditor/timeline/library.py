@@ -369,14 +369,10 @@ class Library(Training):
 
     def new_tensor(self, name: str, args: Args, node: ast.AST) -> Val:
         """A fresh tensor or array."""
-        obj = self.alloc("tensor", self.target_name(node, name), node)
+        obj = self.alloc("tensor", name, node)
         if name.startswith("full") and len(args) > 1:
             self.add_content(obj, self.content(args[1]))
         return of_obj(obj)
-
-    def target_name(self, node: ast.AST, default: str) -> str:
-        """Name of the variable that a new object is assigned to, for the reader."""
-        return getattr(node, "pgolf_name", default)
 
     def new_libmod(self, name: str, args: Args, node: ast.AST) -> Val:
         """A module of a library."""
@@ -400,7 +396,7 @@ class Library(Training):
                         child.owners += (obj,)
         if name == "Parameter" or name == "Buffer":
             tensor = args[0] if args else UNKNOWN
-            obj.name = self.target_name(node, name)
+            obj.name = name
             if tensor.taint.upd:
                 self.states[obj] = tensor.taint.upd
             return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))

@@ -38,7 +38,7 @@ def _reader(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
 
 
 def _open(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    return self.open_file(args[0] if args else UNKNOWN, args[1] if len(args) > 1 else kwargs.get("mode"))
+    return self.open_file(args[0] if args else UNKNOWN)
 
 
 def _save(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -302,7 +302,7 @@ def _map(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) ->
 
 
 def _defaultdict(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    obj = self.alloc("dict", self.target_name(node, "dict"), node)
+    obj = self.alloc("dict", "dict", node)
     if args and path.endswith("defaultdict"):
         made = self.call_value(args[0], [], {}, node)
         if made.objs:

@@ -118,7 +118,7 @@ def _kept(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -
         return None
     v = args[0]
     if v.const is not NOCONST and not v.objs:
-        return of_obj(self.alloc("tensor", self.target_name(node, "tensor"), node))
+        return of_obj(self.alloc("tensor", "tensor", node))
     if v.objs and any(o.kind in ("tensor", "inst") for o in v.objs):
         return v
     return Val(lin=v.lin, loops=v.loops, old=v.old, taint=self.content(v))

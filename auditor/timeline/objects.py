@@ -142,7 +142,7 @@ class Objects(Expressions):
                 return self.call_value(self.bind(getter, of_obj(obj)), [constant(name)], {}, node)
             if obj.extra.extra.get("namespace") and "*" in obj.fields:
                 return obj.fields["*"]
-            return self.bound_method(base_of(obj), name, node)
+            return self.bound_method(of_obj(obj), name, node)
         if kind == "class":
             value = self.class_attribute(obj, name)
             if value is not None:
@@ -500,11 +500,6 @@ class Objects(Expressions):
                 objs=(obj,) if is_params(v) else (), taint=self.content(of_obj(obj)) if not is_params(v) else v.taint
             )
         return None
-
-
-def base_of(obj: Obj) -> Val:
-    """The receiver of a library method of an instance."""
-    return of_obj(obj)
 
 
 _CONSTANTS: dict[str, Val] = {

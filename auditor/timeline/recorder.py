@@ -139,7 +139,7 @@ class Recorder(Machine):
         found = self.reads.get(ident)
         if found is None:
             place = self.place(getattr(node, "lineno", 0))
-            found = CountRead(len(self.read_list), place, key.toks, True, exact, name, key_line, self.tick())
+            found = CountRead(len(self.read_list), place, key.toks, exact, name, key_line, self.tick())
             self.reads[ident] = found
             self.read_list.append(found)
         else:
