@@ -126,7 +126,7 @@ def test_case(case: Case) -> None:
     subject = of_case(case)
     env = case.run.get("env", {})
     report = audit(subject, catalogue(), env=env)
-    facts, _ = deep(lambda: gather(subject, env, {}))
+    facts = deep(lambda: gather(subject, env, {}))
     checks: tuple[Iterator[str], ...] = (
         check_outcome(case, report),
         check_findings(case, report),
@@ -138,7 +138,7 @@ def test_case(case: Case) -> None:
 
 def test_an_assertion_that_does_not_hold_fails() -> None:
     case = next(c for c in CASES if c.name == "Scored, then trained on")
-    facts, _ = deep(lambda: gather(of_case(case), {}, {}))
+    facts = deep(lambda: gather(of_case(case), {}, {}))
     report = audit(of_case(case), catalogue())
     wrong = Case(case.name, case.source, case.line, case.code, case.first, case.last)
     wrong.asserted = [

@@ -70,10 +70,10 @@ def facts_of(timeline: Timeline) -> dict[str, Any]:
 def test_the_same_is_found_without_summaries(
     subject: Submission, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_them, _ = deep(lambda: gather(subject, env, {}))
+    with_them = deep(lambda: gather(subject, env, {}))
     expected = outline(audit(subject, catalogue(), env=env))
     monkeypatch.setattr(Summaries, "call_function", without_summaries)
-    without, _ = deep(lambda: gather(subject, env, {}))
+    without = deep(lambda: gather(subject, env, {}))
     assert facts_of(without.run) == facts_of(with_them.run)
     assert outline(audit(subject, catalogue(), env=env)) == expected
 
