@@ -117,7 +117,7 @@ def with_code(subject: Submission, code: bytes, text: str) -> Submission:
 def test_a_renamed_submission_is_judged_the_same(number: int) -> None:
     subject = open_target(str(number), mirror=Path(str(MIRROR)), repo="openai/parameter-golf")
     usual = audit(subject, catalogue())
-    facts, _ = deep(lambda: gather(subject, {}, {}))
+    facts = deep(lambda: gather(subject, {}, {}))
     report = audit(with_code(subject, renamed(facts.text).encode(), facts.text), catalogue())
     verdict, cls = REAL[number]
     assert (usual.verdict, usual.cls) == (verdict, cls or usual.cls)
