@@ -9,11 +9,13 @@ from typing import Any
 from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.machine import MAX_STEPS
 from auditor.timeline.operators import MAX_TEXT, PLAIN
-from auditor.timeline.subscripts import Subscripts
+from auditor.timeline.subscripts import Subscripts, path_field
 from auditor.timeline.values import (
     NOCONST,
     NONE,
     NONE_VAL,
+    PATH_TRAIN,
+    PATH_VAL,
     UNKNOWN,
     Obj,
     Val,
@@ -171,6 +173,8 @@ class Expressions(Subscripts):
         """`d[key] = value`."""
         if key.const is not NOCONST and isinstance(key.const, PLAIN) and len(obj.fields) < 256:
             self.store_field(obj, key.const, value)
+        elif key.const is NOCONST and key.taint.flags & (PATH_VAL | PATH_TRAIN):
+            self.store_field(obj, path_field(key), value)
         else:
             self.store_elem(obj, value)
 

@@ -13,6 +13,8 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     PARAMS,
+    PATH_TRAIN,
+    PATH_VAL,
     PROB,
     UNKNOWN,
     VOCAB,
@@ -31,6 +33,11 @@ from auditor.timeline.values import (
     with_flags,
     with_regions,
 )
+
+
+def path_field(key: Val) -> tuple[str, int]:
+    """The field of a dict that holds what is stored under the paths of one split: a memo of the files that were read."""
+    return ("files", key.taint.flags & (PATH_VAL | PATH_TRAIN))
 
 
 class Subscripts(Operators):
@@ -170,6 +177,9 @@ class Subscripts(Operators):
         if index.const is not NOCONST and isinstance(index.const, PLAIN) and index.const in obj.fields:
             value = obj.fields[index.const]
             return join(value, obj.elem) if obj.elem is not None else value
+        if index.const is NOCONST and index.taint.flags & (PATH_VAL | PATH_TRAIN):
+            by_path = obj.fields.get(path_field(index), UNKNOWN)
+            return self.picked(by_path if obj.elem is None else join(by_path, obj.elem), index, 0)
         value_or_none = obj.elem
         for item in obj.fields.values():
             value_or_none = item if value_or_none is None else join(value_or_none, item)
