@@ -36,7 +36,7 @@ from auditor.timeline.values import (
 
 
 def path_field(key: Val) -> tuple[str, int]:
-    """The field of a dict that holds what is stored under the paths of one split: a memo of the files that were read."""
+    """The field of a dict that holds what is stored under the paths of one split: a memo of files."""
     return ("files", key.taint.flags & (PATH_VAL | PATH_TRAIN))
 
 
