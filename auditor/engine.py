@@ -19,7 +19,7 @@ from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.submission.model import Submission
 from auditor.submission.unpack import unpack
-from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed
+from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
@@ -174,7 +174,7 @@ def with_log_evidence(facts: Facts) -> Facts:
     source = f"log:{log.path.rpartition('/')[2]}"
     for _ in range(2):
         run = facts.run
-        forced = dict(facts.forced)
+        forced = {**facts.forced, **dict(shown_branches(messages, facts.index.branches))}
         for block in executed(messages, [b for b in run.skipped if facts.index.updates(b.line, b.end_line)]):
             forced[block.branch_line] = block.branch
         if run.headline is not None and _same_program(log.text, facts):
@@ -187,7 +187,7 @@ def with_log_evidence(facts: Facts) -> Facts:
         facts = replace(facts, forced=forced, evidence_source=source)
     claim = facts.submission.claims.val_bpb
     if claim is not None:
-        line = claimed_report(messages, facts.run.reports, claim)
+        line = claimed_report(messages, facts.run.reports, claim, [log.text for log in facts.submission.logs])
         facts.headline_line = facts.run.headline_line = line
     return facts
 

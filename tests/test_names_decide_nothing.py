@@ -47,7 +47,7 @@ def test_a_renamed_miniature_is_judged_the_same(miniature: Miniature) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(c, id=f"{c.source.stem}: {c.name}") for c in CASES if not c.modules and not c.xfail and not c.log],
+    [pytest.param(c, id=f"{c.source.stem}: {c.name}") for c in CASES if not c.modules and not c.xfail and not c.logs],
 )
 def test_a_renamed_case_is_judged_the_same(case: Case) -> None:
     subject = of_case(case)

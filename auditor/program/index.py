@@ -87,11 +87,12 @@ class CallIndex:
             end = node.end_lineno or node.lineno
             leaves = isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise)
             for line in lines:
-                if node.lineno < line <= end or (leaves and end < line and self._same_function(node.lineno, line)):
+                if node.lineno < line <= end or (leaves and end < line and self.same_function(node.lineno, line)):
                     yield node
                     break
 
-    def _same_function(self, first: int, second: int) -> bool:
+    def same_function(self, first: int, second: int) -> bool:
+        """Whether a line lies in the innermost function around another, or in one inside of it."""
         spans = [span for all_spans in self.functions.values() for span in all_spans if span[0] <= first <= span[1]]
         return bool(spans) and max(spans)[0] <= second <= max(spans)[1]
 

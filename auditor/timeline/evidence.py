@@ -19,6 +19,8 @@ from auditor.timeline.events import ReportEvent, Skipped
 MIN_PREFIX = 6
 CLAIM_SPREAD = 0.006
 """A claimed mean over seeds may lie this far from the number in one log."""
+MIN_DECIMALS = 4
+"""A number with fewer decimals is met by chance."""
 _NUMBER = re.compile(r"(?<![\w.])[0-4]\.\d{3,}")
 
 
@@ -29,6 +31,8 @@ class Message:
     text: str
     line: int
     certain: bool
+    optional: tuple[tuple[ast.expr, str], ...] = ()
+    """Tests, and the text that the message holds where they are true."""
 
 
 class Messages:
@@ -72,14 +76,9 @@ def _message(statement: ast.stmt, certain: bool) -> Iterator[Message]:
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call) or not statement.value.args:
         return
     first = statement.value.args[0]
-    text = ""
-    if isinstance(first, ast.Constant) and isinstance(first.value, str):
-        text = first.value
-    elif isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
-        text = str(first.values[0].value)
-    lines = text.strip().splitlines()
+    lines = _fixed_start(first).strip().splitlines()
     if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
-        yield Message(lines[0], statement.value.lineno, certain)
+        yield Message(lines[0], statement.value.lineno, certain, tuple(_optional(first)))
 
 
 def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
@@ -87,9 +86,46 @@ def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
     return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
 
 
-def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: float) -> int:
-    """Line of the report that printed the claimed number; 0 when the last report did, or when the log does not tell."""
+def shown_branches(messages: Messages, branches: Sequence[ast.If]) -> Iterator[tuple[int, bool]]:
+    """Branches whose outcome a logged message tells: part of it is printed under the very test that they make."""
+    parts = [(m, test, text) for m in messages.all if m.text in messages.logged for test, text in m.optional]
+    for message, test, text in parts:
+        lines = [line for line in messages.log if line.startswith(message.text)]
+        outcome = all(text in line for line in lines)
+        if outcome or not any(text in line for line in lines):
+            wanted = ast.dump(test)
+            for node in branches:
+                if messages.index.same_function(message.line, node.lineno) and ast.dump(node.test) == wanted:
+                    yield node.lineno, outcome
+
+
+def _optional(first: ast.expr) -> Iterator[tuple[ast.expr, str]]:
+    """Parts of a message that are printed under a test: `{f" rate={rate}" if adapts else ""}`."""
+    for part in first.values if isinstance(first, ast.JoinedStr) else ():
+        choice = part.value if isinstance(part, ast.FormattedValue) else None
+        if isinstance(choice, ast.IfExp) and isinstance(choice.orelse, ast.Constant) and choice.orelse.value == "":
+            text = _fixed_start(choice.body).strip()
+            if len(text) >= MIN_PREFIX:
+                yield choice.test, text
+
+
+def _fixed_start(node: ast.expr) -> str:
+    """The text that a string begins with, whatever is put into it."""
+    if isinstance(node, ast.JoinedStr) and node.values:
+        node = node.values[0]
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: float, logs: Sequence[str]) -> int:
+    """Line of the report that printed the claimed number; 0 when the last report did, or when the logs do not tell."""
     by_line = {m.line: m.text for m in messages.all if m.text in messages.logged}
+    exact = [
+        r
+        for r in sorted(reports, key=lambda r: r.order)
+        if r.bits and r.place.line in by_line and _prints(by_line[r.place.line], claim, logs)
+    ]
+    if exact:
+        return exact[-1].place.line
     distances: dict[int, float] = {}
     for report in reports:
         text = by_line.get(report.place.line)
@@ -108,6 +144,27 @@ def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: fl
     if distances[best] > CLAIM_SPREAD or distances.get(final, 0.0 if not never_printed else 9.0) <= CLAIM_SPREAD:
         return 0
     return best
+
+
+def _prints(text: str, claim: float, logs: Sequence[str]) -> bool:
+    """Whether the last line that begins with `text` holds the claimed number, in one log or as the mean over all."""
+    decimals = len(repr(claim).partition(".")[2])
+    if decimals < MIN_DECIMALS:
+        return False
+    columns = [[float(n) for n in _NUMBER.findall(_last_line(log, text))] for log in logs]
+    columns = [numbers for numbers in columns if numbers]
+    means = [sum(column) / len(columns) for column in zip(*columns, strict=False)] if len(columns) > 1 else []
+    return any(abs(n - claim) < 10.0**-decimals for n in [*means, *(n for numbers in columns for n in numbers)])
+
+
+def _last_line(log: str, text: str) -> str:
+    """What follows `text` on the last line of a log that begins with it."""
+    at = log.rfind(text)
+    while at >= 0:
+        if not log[log.rfind("\n", 0, at) + 1 : at].strip():
+            return log[at + len(text) - 1 :].partition("\n")[0]
+        at = log.rfind(text, 0, at)
+    return ""
 
 
 def not_executed(messages: Messages, taken: Sequence[Skipped], report_lines: Sequence[int]) -> list[Skipped]:

@@ -4,8 +4,8 @@ A second-level heading starts a case. Its parts:
 
 - a ```py block: the script; when it defines `evaluate(s, model, val)` and imports nothing, the rest of a miniature
   submission is put around it (`rules.miniature`). A block after a line such as `` `helpers.py`: `` is a sibling module;
-- a ```toml block: how the run was started (`env`, `command`, `argv`, `nproc`, `printed`), a ```log block: what it
-  printed;
+- a ```toml block: how the run was started (`env`, `command`, `argv`, `nproc`, `printed`) and what was claimed of it
+  (`claim`), ```log blocks: what its runs printed;
 - a line `<!-- xfail: reason -->`: a known gap.
 
 What the comments assert, several of them separated by `;`:
@@ -65,7 +65,7 @@ class Case:
     """The lines of the assembled script that the case shows."""
     modules: dict[str, str] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
-    log: str | None = None
+    logs: list[str] = field(default_factory=list)
     xfail: str = ""
     asserted: list[Assertion] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ def add_block(case: Case, language: str, text: str, module: str, number: int) ->
     if language == "toml":
         case.run = tomllib.loads(text)
     elif language == "log":
-        case.log = text
+        case.logs.append(text)
     elif language == "py" and module:
         case.modules[module] = text
         case.asserted += assertions(text, module, 1)

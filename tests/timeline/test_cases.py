@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from auditor.engine import audit, deep, gather
-from auditor.submission.model import Submission
+from auditor.submission.model import Log, Submission
 from auditor.timeline.events import Place, Timeline
-from auditor.verdict import Report
+from auditor.verdict import Claims, Report
 from rules import catalogue
 from tests.scripts import submission
 from tests.timeline.literate import MAIN, Assertion, Case, read_cases
@@ -23,15 +24,18 @@ Event = tuple[str, set[str], tuple[str, int] | None]
 
 def of_case(case: Case) -> Submission:
     run = case.run
-    return submission(
+    made = submission(
         case.code,
         command=run.get("command"),
         argv=run.get("argv", ()),
         nproc=run.get("nproc"),
-        log=case.log,
+        log=case.logs[0] if case.logs else None,
         printed=run.get("printed"),
         modules=case.modules,
+        claims=Claims(val_bpb=run.get("claim")),
     )
+    more = (Log(f"train_{number}.log", text, {}) for number, text in enumerate(case.logs[1:], 2))
+    return replace(made, logs=(*made.logs, *more))
 
 
 def visible(case: Case, place: Place) -> tuple[str, int] | None:
