@@ -6,6 +6,7 @@ from functools import cache
 
 from rules.base import Rule
 from rules.calibration.val_calibration import ValCalibration
+from rules.data.val_in_train import ValInTrain
 from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
 from rules.ngram.context_only_ngram import ContextOnlyNgram
@@ -30,6 +31,7 @@ def catalogue() -> tuple[Rule, ...]:
         SlotScoredRegion(),
         ValCalibration(),
         CacheBeforeScore(),
+        ValInTrain(),
         BrokenScript(),
         OpaqueCode(),
         ScoreFirstTTT(),

@@ -129,6 +129,8 @@ class ReportEvent:
     order: int
     text: str = ""
     deps: frozenset[Judged] = frozenset()
+    copied: bool = False
+    """The loss was changed where a stored token equals the scored one."""
 
 
 @dataclass
@@ -165,6 +167,8 @@ class Timeline:
     count_reads: list[CountRead] = field(default_factory=list)
     mixes: list[Mix] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    copies: list[Place] = field(default_factory=list)
+    """Where validation tokens are compared with tokens stored for the same positions."""
     config: dict[str, ConfigRead] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     taken: list[Skipped] = field(default_factory=list)

@@ -17,6 +17,7 @@ from auditor.timeline.values import (
     PATH_TRAIN,
     PATH_VAL,
     STATE,
+    STORED,
     UNKNOWN,
     Obj,
     Region,
@@ -123,6 +124,8 @@ class Files(Objects):
                 t = join_taint(t, written)
         else:
             t = join_taint(t, self.files.get("*", NONE))
+        if not self.files or (key != "*" and key not in self.files and "*" not in self.files):
+            t = with_flags(t, STORED)
         return of_taint(t, self.innermost())
 
 
@@ -144,3 +147,9 @@ def _path_taint(text: str) -> Taint:
 def _is_split(name: str, words: tuple[str, ...]) -> bool:
     parts = name.replace("-", "_").replace(".", "_").replace("*", "_").replace("[", "_").split("_")
     return any(p in words or p.rstrip("0123456789") in words for p in parts)
+
+
+def names_split(text: str) -> str:
+    """The split that a path or pattern names: `val`, `train`, or nothing."""
+    flags = _path_taint(text).flags
+    return "val" if flags == PATH_VAL else "train" if flags == PATH_TRAIN else ""

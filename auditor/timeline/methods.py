@@ -208,8 +208,14 @@ def _submit(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST)
     return None
 
 
+def _equal(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    return self.compared(base, [args[0]], node, equality=True) if args else None
+
+
 METHODS.update(
     {
+        "eq": _equal,
+        "ne": _equal,
         "submit": _submit,
         "backward": _backward,
         "step": _step,

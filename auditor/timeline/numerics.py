@@ -10,6 +10,7 @@ from auditor.timeline.library import Library
 from auditor.timeline.methods import gather
 from auditor.timeline.registry import FUNCTIONS, PATHS, Args, Kwargs
 from auditor.timeline.values import (
+    COPY,
     DIFF,
     GRAD,
     NOCONST,
@@ -91,7 +92,10 @@ def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
             of_taint(self.content(args[2]), args[2].loops, args[2].old),
         )
         condition = self.content(args[0])
-        return retaint(picked, join_taint(picked.taint, taint(deps=condition.deps, upd=condition.upd)))
+        return retaint(
+            picked,
+            join_taint(picked.taint, taint(deps=condition.deps, upd=condition.upd, flags=condition.flags & COPY)),
+        )
     return None
 
 
@@ -100,6 +104,10 @@ def _binary_fn(op: type) -> Callable[[Library, Args, Kwargs, ast.AST, str], Val 
         return self.binary(op, args[0], args[1], node) if len(args) == 2 else None
 
     return model
+
+
+def _equal(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return self.compared(args[0], [args[1]], node, equality=True) if len(args) == 2 else None
 
 
 def _arange(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -177,6 +185,10 @@ PATHS.update(
         "torch.distributed.all_gather_into_tensor": _all_gather,
         "torch.where": _where,
         "numpy.where": _where,
+        "torch.eq": _equal,
+        "torch.ne": _equal,
+        "numpy.equal": _equal,
+        "numpy.not_equal": _equal,
         "torch.arange": _arange,
         "numpy.arange": _arange,
         "torch.stack": _stack,

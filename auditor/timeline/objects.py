@@ -8,6 +8,7 @@ from typing import Any
 from auditor.program.linear import atom
 from auditor.timeline.expressions import Expressions
 from auditor.timeline.values import (
+    COPY,
     DIFF,
     GRAD,
     HASH,
@@ -363,6 +364,8 @@ class Objects(Expressions):
         index = self.ev(index_node)
         key = self.content(index)
         key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
+        if key.flags & COPY:
+            value = retaint(value, with_flags(value.taint, COPY))
         for obj in base.objs:
             kind = obj.kind
             if kind == "dict":
@@ -392,7 +395,7 @@ class Objects(Expressions):
             # an array made by a library call: the name holds its content
             before = self.lookup(node.value.id)  # type: ignore[attr-defined]
             if before is not None and not before.objs:
-                t = join_taint(before.taint, self.content(value))
+                t = with_flags(join_taint(before.taint, self.content(value)), key.flags & COPY)
                 if key_is_val:
                     event = self.update_event("counts", node, key.toks)
                     if event is not None:

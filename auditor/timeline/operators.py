@@ -21,6 +21,7 @@ from auditor.timeline.values import (
     NONE,
     NONE_OBJ,
     PROB,
+    STORED,
     TRUE,
     UNKNOWN,
     VOCAB,
@@ -265,6 +266,11 @@ class Operators(Flow):
                     return UNKNOWN
                 ok, current = ok and known, right
             return constant(ok)
+        equality = len(rights) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq)
+        return self.compared(left, rights, node, equality=equality)
+
+    def compared(self, left: Val, rights: list[Val], node: ast.AST, *, equality: bool) -> Val:
+        """The result of a comparison that is not known."""
         t, loops, old = self.content(left), left.loops, left.old
         for right in rights:
             t = join_taint(t, self.content(right))
@@ -274,6 +280,8 @@ class Operators(Flow):
             t = taint(
                 frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH)
             )
+            if equality and t.flags & STORED:
+                t = with_flags(t, self.note_copy(node, left, rights[0]))
         return of_taint(t, loops, old)
 
     def compare(self, op: type, left: Val, right: Val) -> bool | None:

@@ -21,13 +21,16 @@ from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame
 from auditor.timeline.machine import Machine
 from auditor.timeline.order import independent
 from auditor.timeline.values import (
+    COPY,
     DIFF,
     GRAD,
     STATE,
+    STORED,
     Dep,
     Obj,
     Region,
     Taint,
+    Val,
     taint,
 )
 
@@ -159,13 +162,33 @@ class Recorder(Machine):
         place = self.place(line)
         found = self.reports.get(key)
         if found is None:
-            self.reports[key] = ReportEvent(place, t.nll, t.deps, t.counts, bits, self.tick(), text)
+            found = ReportEvent(place, t.nll, t.deps, t.counts, bits, self.tick(), text)
+            self.reports[key] = found
         else:
             found.scores |= t.nll
             found.depends |= t.deps
             found.counts |= t.counts
             found.bits |= bits
             found.order = self.tick()
+        found.copied |= bool(t.flags & COPY)
+
+    def note_copy(self, node: ast.AST, left: Val, right: Val) -> int:
+        """`stored == tokens`, both moving with the same loop: the flag of a copy of the text, else 0.
+
+        A stored number that stays the same (an end-of-text id), or that was looked up by a token (a predicted
+        one), is no copy.
+        """
+        for stored, tokens in ((left, right), (right, left)):
+            mine, theirs = self.content(stored), self.content(tokens)
+            if not mine.flags & STORED or mine.toks or (mine.flags | theirs.flags) & DIFF:
+                continue
+            if stored.loops & tokens.loops and any(r.split == "val" for r in theirs.toks):
+                self.effects += 1
+                place = self.place(getattr(node, "lineno", 0))
+                if all(p.line != place.line or p.function != place.function for p in self.timeline.copies):
+                    self.timeline.copies.append(place)
+                return COPY
+        return 0
 
     def config_read(self, name: str, value: Any, source: str, line: int, default: Any = None) -> None:
         """A setting was read; the first reading counts."""

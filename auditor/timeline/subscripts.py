@@ -7,6 +7,7 @@ import ast
 from auditor.program.linear import Linear, add
 from auditor.timeline.operators import PLAIN, Operators
 from auditor.timeline.values import (
+    COPY,
     DIFF,
     HASH,
     NOCONST,
@@ -276,6 +277,8 @@ class Subscripts(Operators):
             flags_out = join_taint(t, with_flags(key, drop=HASH | VOCAB))
         elif key.deps or key.upd:  # a mask picks; it is not part of what it picks
             flags_out = join_taint(t, taint(upd=key.upd, deps=key.deps))
+        if key.flags & COPY:
+            flags_out = with_flags(flags_out, COPY)
         lin = base.lin
         objs: tuple[Obj, ...] = ()
         if is_params(base):

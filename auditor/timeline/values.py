@@ -28,6 +28,8 @@ GRAD = 256  # a gradient
 HANDLE = 512  # an open file or buffer
 NORMED = 1024  # divided by the sum over the vocabulary
 STATE = 2048  # a snapshot of parameters (state dict)
+STORED = 4096  # read from a file that is neither a token split nor written by the script
+COPY = 8192  # says whether the scored token equals one that was stored for its position
 
 MAX_REGIONS = 16
 
