@@ -219,6 +219,9 @@ def _decoded(modules: Mapping[str, bytes], unreadable: dict[str, str]) -> dict[s
     """Sibling modules as text, unpacked where they are packed; what cannot be read goes to `unreadable`."""
     out = {}
     for name, code in modules.items():
+        if not code.strip():  # a bare `__init__.py`
+            out[name] = ""
+            continue
         try:
             inner = unpack(code, siblings={}, name=f"{name}.py")
         except UnreadableSource as error:

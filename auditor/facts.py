@@ -99,7 +99,7 @@ class Facts:
 
     def finding(self, rule: Any, place: Place, message: str, path: Sequence[Step], **more: Any) -> Finding:
         """A finding of `rule` at `place`, with the metadata of the rule."""
-        file = f"{self.submission.folder}/{place.file}.py" if place.file else self.file
+        file = f"{self.submission.folder}/{place.file.replace('.', '/')}.py" if place.file else self.file
         return Finding(
             rule=rule.id,
             level=more.pop("level", rule.level),

@@ -98,6 +98,10 @@ class Evaluator(ABC):
         """A sibling module; None for libraries (`interpreter`)."""
 
     @abstractmethod
+    def is_package(self, name: str) -> bool:
+        """Whether a sibling module is a package (`interpreter`)."""
+
+    @abstractmethod
     def define_class(self, node: ast.ClassDef) -> None:
         """A class statement (`classes`)."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from auditor.timeline import arguments, methods, models, numerics
 from auditor.timeline.events import Timeline
 from auditor.timeline.frames import BudgetSpent, Frame
+from auditor.timeline.library import KNOWN_LIBRARIES
 from auditor.timeline.statements import Statements
 from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
 
@@ -30,8 +31,20 @@ class Interpreter(Statements):
         """Sibling modules that do not parse: name -> why."""
         self.modules: dict[str, Val] = {}
 
+    def is_package(self, name: str) -> bool:
+        """Whether a sibling module is the `__init__` of a folder."""
+        return any(source.startswith(f"{name}.") for source in self.sources)
+
+    def source_name(self, name: str) -> str:
+        """The sibling module that an import means: by its path from the script, or from a folder put on `sys.path`."""
+        if name in self.sources or not name or name.partition(".")[0] in KNOWN_LIBRARIES:
+            return name
+        below = [source for source in self.sources if source.endswith(f".{name}")]
+        return below[0] if len(below) == 1 else name
+
     def import_module(self, name: str, node: ast.AST) -> Val | None:
         """A sibling module of the script, interpreted once; None for library modules."""
+        name = self.source_name(name)
         if name in self.modules:
             return self.modules[name]
         tree = self.sources.get(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 
 from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
 from auditor.timeline.training import Training
@@ -192,6 +193,8 @@ _SHAPE_METHODS = frozenset(
     ]
 )
 
+_SAME_MEMORY = frozenset(["to", "cuda", "cpu", "contiguous", "detach", "requires_grad_", "view_as", "numpy"])
+
 _TEXT_METHODS = frozenset(
     [
         "lower",
@@ -220,76 +223,65 @@ _TEXT_METHODS = frozenset(
 )
 
 _COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
-_KNOWN_LIBRARIES = frozenset(
-    [
-        "builtins",
-        "torch",
-        "numpy",
-        "math",
-        "os",
-        "sys",
-        "time",
-        "copy",
-        "random",
-        "collections",
-        "itertools",
-        "functools",
-        "typing",
-        "json",
-        "io",
-        "re",
-        "glob",
-        "pathlib",
-        "sentencepiece",
-        "zlib",
-        "lzma",
-        "zstandard",
-        "brotli",
-        "bz2",
-        "gzip",
-        "struct",
-        "hashlib",
-        "subprocess",
-        "shutil",
-        "datetime",
-        "uuid",
-        "logging",
-        "warnings",
-        "contextlib",
-        "dataclasses",
-        "argparse",
-        "platform",
-        "socket",
-        "threading",
-        "multiprocessing",
-        "concurrent",
-        "tempfile",
-        "pickle",
-        "statistics",
-        "tqdm",
-        "wandb",
-        "einops",
-        "scipy",
-        "triton",
-        "flash_attn",
-        "flash_attn_interface",
-        "transformers",
-        "datasets",
-        "huggingface_hub",
-        "tiktoken",
-        "tokenizers",
-        "types",
-        "enum",
-        "abc",
-        "operator",
-        "inspect",
-        "traceback",
-        "gc",
-        "ctypes",
-        "numba",
-        "mlx",
-    ]
-)
+KNOWN_LIBRARIES = sys.stdlib_module_names | {
+    "accelerate",
+    "apex",
+    "bitsandbytes",
+    "brotli",
+    "causal_conv1d",
+    "causal_conv1d_cuda",
+    "cupy",
+    "datasets",
+    "deepspeed",
+    "einops",
+    "evaluate",
+    "fla",
+    "flash_attn",
+    "flash_attn_2_cuda",
+    "flash_attn_3",
+    "flash_attn_interface",
+    "flax",
+    "huggingface_hub",
+    "jax",
+    "jaxlib",
+    "kernels",
+    "liger_kernel",
+    "lz4",
+    "mamba_ssm",
+    "matplotlib",
+    "mlx",
+    "modal",
+    "msgpack",
+    "numba",
+    "numpy",
+    "optax",
+    "pandas",
+    "psutil",
+    "pyarrow",
+    "requests",
+    "rich",
+    "safetensors",
+    "scipy",
+    "selective_scan_cuda",
+    "sentencepiece",
+    "sklearn",
+    "tiktoken",
+    "tokenizers",
+    "torch",
+    "torchao",
+    "torchvision",
+    "tqdm",
+    "transformer_engine",
+    "transformers",
+    "triton",
+    "wandb",
+    "xformers",
+    "xxhash",
+    "yaml",
+    "zstandard",
+    "zstd",
+}
+"""Installed packages: what they do with a model and its tokens, their documentation says."""
 _FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 
 
@@ -339,7 +331,7 @@ class Library(Training):
         reason = ""
         if path in _COMPUTED:
             reason = f"`{path.rpartition('.')[2]}` runs code that is computed when the script runs"
-        elif path.partition(".")[0] not in _KNOWN_LIBRARIES:
+        elif path.partition(".")[0] not in KNOWN_LIBRARIES:
             values = [*args, *kwargs.values()]
             given_model = any(self.is_module(o) for v in values for o in v.objs)
             if given_model and any(r.split == "val" for v in values for r in self.content(v).toks):
@@ -449,7 +441,7 @@ class Library(Training):
             return self.in_place(base, tensors, name, args, kwargs, node)
         receiver = base.taint if not base.objs else self.content(base)
         if not args and not kwargs:
-            if tensors and name in ("to", "cuda", "cpu", "contiguous", "detach", "requires_grad_", "view_as"):
+            if tensors and name in _SAME_MEMORY:
                 return base
             return (
                 Val(lin=base.lin, loops=base.loops, old=base.old, taint=receiver)

@@ -79,6 +79,16 @@ def _read(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
     return self.read_file(base, node)
 
 
+def _read_into(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`file.readinto(buffer)`: the content goes into the buffer."""
+    content = self.read_file(base, node)
+    for arg in args:
+        for obj in arg.objs:
+            if obj.kind == "tensor":
+                self.add_content(obj, content.taint)
+    return content
+
+
 def _glob(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     obj = self.alloc("list", "list", node)
     t = join_taint(self.path_taint(args[0].const) if args else NONE, self.content(args[0]) if args else NONE)
@@ -229,7 +239,7 @@ METHODS.update(
         "read": _read,
         "read_bytes": _read,
         "read_text": _read,
-        "readinto": _read,
+        "readinto": _read_into,
         "glob": _glob,
         "rglob": _glob,
         "copy_": _copy,

@@ -162,7 +162,8 @@ class Statements(Loops):
             self.assign_name(alias.asname or path, value)
 
     def _do_import_from(self, node: ast.ImportFrom) -> None:
-        module = self.import_module(node.module or "", node)
+        package = self.module_path(node)
+        module = self.import_module(package, node)
         for alias in node.names:
             if alias.name == "*":
                 if module is not None:
@@ -170,10 +171,20 @@ class Statements(Loops):
                         self.assign_name(name, value)
                 continue
             if module is not None:
-                value = module.objs[0].fields.get(alias.name, UNKNOWN)
+                found = module.objs[0].fields.get(alias.name)
+                value = found or self.import_module(f"{package}.{alias.name}", node) or UNKNOWN
             else:
-                value = self.lib_value(f"{node.module or ''}.{alias.name}")
+                inner = self.import_module(f"{package}.{alias.name}", node)
+                value = inner or self.lib_value(f"{node.module or ''}.{alias.name}")
             self.assign_name(alias.asname or alias.name, value)
+
+    def module_path(self, node: ast.ImportFrom) -> str:
+        """The dotted name that `from ... import` asks for; leading dots count from the importing module."""
+        if not node.level or not self.frame.file:
+            return node.module or ""
+        parts = self.frame.file.split(".")
+        up = node.level - self.is_package(self.frame.file)
+        return ".".join([*parts[: len(parts) - up], *([node.module] if node.module else [])])
 
     def _do_if(self, node: ast.If) -> None:
         test = self.ev(node.test)

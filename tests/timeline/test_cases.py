@@ -99,7 +99,9 @@ def check_findings(case: Case, report: Report) -> Iterator[str]:
     kinds = {rule.id: rule.kind for rule in catalogue()}
     found: list[Event] = []
     for finding in report.findings:
-        file = MAIN if finding.file == report.submission.script else Path(finding.file).stem
+        path = finding.file.removesuffix(".py").replace("/", ".")
+        known = (name for name in case.modules if path.endswith(f".{name}"))
+        file = MAIN if finding.file == report.submission.script else next(known, Path(finding.file).stem)
         if kinds[finding.rule] != "positive":
             shown = bool(file) or case.first <= finding.line <= case.last
             found.append((finding.rule, {finding.level, finding.activation}, (file, finding.line) if shown else None))
