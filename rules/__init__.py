@@ -14,8 +14,10 @@ from rules.ngram.ngram_target_in_key import NgramTargetInKey
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
 from rules.readability.opaque_code import OpaqueCode
+from rules.slot.slot_context_only import SlotContextOnly
 from rules.slot.slot_scored_region import SlotScoredRegion
 from rules.ttt.score_first_ttt import ScoreFirstTTT
+from rules.ttt.ttt_warmup_on_val import TTTWarmupOnVal
 from rules.ttt.two_pass_rescoring import TwoPassRescoring
 from rules.ttt.val_token_ttt import ValTokenTTT
 
@@ -31,6 +33,8 @@ def catalogue() -> tuple[Rule, ...]:
         SlotScoredRegion(),
         ValCalibration(),
         CacheBeforeScore(),
+        SlotContextOnly(),
+        TTTWarmupOnVal(),
         ValInTrain(),
         BrokenScript(),
         OpaqueCode(),

@@ -46,6 +46,8 @@ class Update:
     local_state: bool = True
     """Only tensors created for the evaluation were changed (an offset, a bias), no model or adapter."""
     optimizer: str = ""
+    held: frozenset[tuple[object, ...]] = frozenset()
+    """Conditions under which it happens, as far as they are not known."""
 
 
 class Judged(NamedTuple):
@@ -55,6 +57,8 @@ class Judged(NamedTuple):
     legal: bool
     loops: int
     read_line: int
+    by_cut: bool = False
+    """Legal only because the update is of the head of a window, and the tail is what counts of the read."""
 
 
 @dataclass

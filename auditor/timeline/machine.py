@@ -61,6 +61,8 @@ class Machine(Evaluator):
         self.dead = False
         self.states: dict[Obj, Carrieds] = {}
         self.pending: frozenset[int] = frozenset()
+        self.held: frozenset[tuple[object, ...]] = frozenset()
+        """Conditions, not known, that hold at this point."""
         self.control = 0
         """Loops that the tests of the unknown branches around us vary with."""
         self.objects: dict[tuple[Any, ...], Obj] = {}
@@ -94,6 +96,8 @@ class Machine(Evaluator):
         self.library_values: dict[str, Val] = {}
         self.builtin_values: dict[str, Val] = {}
         self.texts: dict[Any, str] = {}
+        self.assignments: dict[Any, dict[str, list[int]]] = {}
+        """Lines on which names are assigned, by function."""
         self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
         self.oldest_write = NEVER

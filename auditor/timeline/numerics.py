@@ -57,10 +57,7 @@ def _grad(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -
     if not args:
         return None
     loss = self.content(args[0])
-    regions = set(loss.toks)
-    for number in loss.nll:
-        regions |= self.score_list[number].regions
-    event = self.update_event("gradient", node, regions, loss.nll)
+    event = self.update_event("gradient", node, self.loss_regions(loss), loss.nll)
     pending = frozenset((event.number,)) if event is not None else frozenset()
     return self.gradient(pending, GRAD)
 

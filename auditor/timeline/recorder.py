@@ -69,7 +69,8 @@ class Recorder(Machine):
         found = self.updates.get(key)
         if found is None:
             place = self.place(line)
-            found = Update(len(self.update_list), kind, place, val, self.active, self.loop_stack(), self.tick(), atoms)
+            number, loops = len(self.update_list), self.loop_stack()
+            found = Update(number, kind, place, val, self.active, loops, self.tick(), atoms, held=self.held)
             self.updates[key] = found
             self.update_list.append(found)
         else:
@@ -123,14 +124,14 @@ class Recorder(Machine):
     def judge(self, depends: frozenset[Dep]) -> frozenset[Judged]:
         """Whether each update that reaches a read is of other tokens than the ones that the read serves."""
         judged = set()
-        for number, read_number, carried in depends:
+        for number, read_number, carried, used in depends:
             update, read = self.update_list[number], self.state_reads[read_number]
-            legal = all(
-                independent(mine, update.stack, carried, region, read.stack)
-                for mine in update.regions
-                for region in read.regions
+            pairs = [(mine, region) for mine in update.regions for region in read.regions]
+            legal = all(independent(a, update.stack, carried, b, read.stack, used) for a, b in pairs)
+            by_cut = legal and not all(
+                independent(a._replace(cut=None), update.stack, carried, b, read.stack) for a, b in pairs
             )
-            judged.add(Judged(number, legal, carried, read.line))
+            judged.add(Judged(number, legal, carried, read.line, by_cut))
         return frozenset(judged)
 
     def count_read(

@@ -28,13 +28,15 @@ class Statements(Loops):
 
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Execute a block until it ends or control leaves it."""
+        first = self.first_iteration
         for statement in body:
             if self.dead:
-                return
+                break
             self.steps += 1
             method = _DISPATCH.get(type(statement))
             if method is not None:
                 method(self, statement)
+        self.first_iteration = first
 
     def _do_expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):
@@ -214,18 +216,26 @@ class Statements(Loops):
                 self.note_block(self.timeline.taken, node, taken)
             self.run(taken)
             return
-        first = self.guards_first_iteration(node.test)
+        first, later = self.guards_first_iteration(node.test)
         before = self.snapshot()
         self.weak += 1
         saved_first, saved_control = self.first_iteration, self.control
         self.first_iteration |= first
         self.control |= test.loops & self.active
+        conditions = self.conditions(node)
+        saved_held, self.held = self.held, self.held | conditions
         self.run(node.body)
-        self.first_iteration = saved_first
+        self.held = saved_held
         ends = [] if self.dead else [self.snapshot()]
+        left = self.dead
         self.dead = False
         self.restore(before)
+        self.first_iteration = saved_first | later
+        if conditions:
+            self.forget_updates_under(conditions)
         self.run(node.orelse)
+        # what follows a branch that leaves runs where the test went the other way
+        self.first_iteration = saved_first | (later if left else 0) | (first if self.dead else 0)
         if not self.dead:
             ends.append(self.snapshot())
         self.weak -= 1
@@ -275,15 +285,50 @@ class Statements(Loops):
                     name.upper(), str(int(outcome)), self.evidence_source, read.line, read.default
                 )
 
-    def guards_first_iteration(self, test: ast.expr) -> int:
-        """Loops of whose first iteration the test holds only: `epoch == 0`."""
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            for side, other in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
-                if isinstance(side, ast.Name) and isinstance(other, ast.Constant) and other.value == 0:
-                    value = self.lookup(side.id)
-                    if value is not None and value.loops & self.active:
-                        return value.loops & self.active
-        return 0
+    def conditions(self, node: ast.If) -> frozenset[tuple[object, ...]]:
+        """The parts of a test that are not known, each told from others by its text and what its names were given."""
+        test = node.test
+        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+        found = set()
+        for part in parts:
+            inner = list(ast.walk(part))
+            if any(isinstance(n, ast.Call) for n in inner):
+                return frozenset()
+            if node.lineno in self.explore or self.truth(self.ev(part)) is None:
+                lines = tuple(self.assigned_line(n) for n in inner if isinstance(n, ast.Name))
+                found.add((self.frame.ctx, self.shown(part), lines))
+        return frozenset(found)
+
+    def forget_updates_under(self, conditions: frozenset[tuple[object, ...]]) -> None:
+        """Where a test fails, what this iteration did only where it holds has not happened."""
+        undone = {u.number for u in self.update_list if conditions <= u.held}
+        if undone:
+            for obj, upd in self.states.items():
+                self.states[obj] = frozenset(c for c in upd if c.update not in undone or c.loops & self.active)
+
+    def guards_first_iteration(self, test: ast.expr) -> tuple[int, int]:
+        """Loops in whose first iteration only a test holds (`epoch == 0`), or only then fails (`epoch > 0`)."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            first, later = self.guards_first_iteration(test.operand)
+            return later, first
+        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+            return 0, 0
+        kind, left, right = type(test.ops[0]), test.left, test.comparators[0]
+        if isinstance(left, ast.Constant):
+            kind, left, right = _MIRRORED.get(kind, kind), right, left
+        loops = self.counters(left)
+        if not loops or not isinstance(right, ast.Constant):
+            return 0, 0
+        if (kind, right.value) in ((ast.Eq, 0), (ast.Lt, 1), (ast.LtE, 0)):
+            return loops, 0
+        if (kind, right.value) in ((ast.NotEq, 0), (ast.Gt, 0), (ast.GtE, 1)):
+            return 0, loops
+        return 0, 0
+
+    def counters(self, node: ast.expr) -> int:
+        """The loops around us that a name counts."""
+        value = self.lookup(node.id) if isinstance(node, ast.Name) else None
+        return value.loops & self.active if value is not None else 0
 
     def _do_match(self, node: ast.Match) -> None:
         self.ev(node.subject)
@@ -349,6 +394,7 @@ class Statements(Loops):
         return value
 
 
+_MIRRORED: dict[type, type] = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE}
 _DISPATCH: dict[type, Callable[[Any, Any], None]] = {
     ast.Expr: Statements._do_expr,
     ast.Assign: Statements._do_assign,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from auditor.program.index import statements
 from auditor.program.linear import Linear, add
 from auditor.timeline.operators import PLAIN, Operators
 from auditor.timeline.values import (
@@ -19,6 +20,7 @@ from auditor.timeline.values import (
     PROB,
     UNKNOWN,
     VOCAB,
+    Cut,
     Obj,
     Region,
     Taint,
@@ -221,16 +223,22 @@ class Subscripts(Operators):
             if isinstance(node, ast.Call) and node.args
             else None
         )
-        if not isinstance(index, ast.Name):
-            return line
-        made = [
-            part.lineno
-            for part in ast.walk(self.frame.node)
-            if isinstance(part, ast.Assign)
-            and part.lineno <= line
-            and any(isinstance(t, ast.Name) and t.id == index.id for t in part.targets)
-        ]
-        return max(made, default=line)
+        return self.assigned_line(index) or line if isinstance(index, ast.Name) else line
+
+    def assigned_line(self, name: ast.Name) -> int:
+        """Line of the last assignment above a use of a name, in the same function; 0 when there is none."""
+        function = self.frame.node
+        lines = self.assignments.get(function)
+        if lines is None:
+            lines = self.assignments[function] = {}
+            for statement, _ in statements(
+                getattr(function, "body", []) if not isinstance(function, ast.Lambda) else []
+            ):
+                for target in statement.targets if isinstance(statement, ast.Assign) else ():
+                    if isinstance(target, ast.Name):
+                        lines.setdefault(target.id, []).append(statement.lineno)
+        made = lines.get(name.id, [])
+        return max((line for line in made if line <= name.lineno), default=0)
 
     def subscript_lib(self, obj: Obj, index: Val, node: ast.AST) -> Val:
         """Subscript of a library name: the environment, or a generic type."""
@@ -267,7 +275,11 @@ class Subscripts(Operators):
             scored = self.score_event(node, t, key)
             return of_taint(with_flags(scored, PROB), base.loops | index.loops, base.old | index.old)
         if t.toks and (index.loops or index.old or self.has_bounds(index_node) or index.lin is not None):
-            t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll)))
+            side = self.side(index_node)
+            t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll), side))
+            if side is not None and t.nll and t.deps:
+                deps = frozenset(d._replace(cut=side) for d in t.deps)
+                t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags)
         if key_is_val and not t.nll:
             table = plain[0] if plain else None
             if not t.flags & DIFF or t.counts:
@@ -286,22 +298,46 @@ class Subscripts(Operators):
         return Val(lin=lin, loops=base.loops | index.loops, old=base.old | index.old, taint=flags_out, objs=objs)
 
     def has_bounds(self, index_node: ast.AST) -> bool:
-        """Whether an index holds a slice with a lower bound."""
-        if isinstance(index_node, ast.Slice):
-            return index_node.lower is not None
-        if isinstance(index_node, ast.Tuple):
-            return any(isinstance(e, ast.Slice) and e.lower is not None for e in index_node.elts)
-        return False
+        """Whether an index holds a slice with a bound."""
+        parts = index_node.elts if isinstance(index_node, ast.Tuple) else [index_node]
+        return any(isinstance(e, ast.Slice) and (e.lower is not None or e.upper is not None) for e in parts)
+
+    def side(self, index_node: ast.AST) -> Cut | None:
+        """The side of a cut that a slice `[:k]` or `[k:]` takes."""
+        last = index_node.elts[-1] if isinstance(index_node, ast.Tuple) and index_node.elts else index_node
+        if not isinstance(last, ast.Slice):
+            return None
+        tail = last.lower is not None and not (isinstance(last.lower, ast.Constant) and last.lower.value == 0)
+        bound = last.lower if tail else last.upper
+        if bound is None:
+            return None
+        v = self.ev(bound)
+        if v.const is not NOCONST:
+            return Cut(("const", v.const), tail) if isinstance(v.const, int) and abs(v.const) > 1 else None
+        if v.lin is not None:
+            return Cut(("linear", v.lin), tail)
+        if isinstance(bound, ast.Name) and bound.id in self.frame.vars:
+            return Cut(("name", self.frame.ctx, bound.id, self.assigned_line(bound)), tail)
+        return None
 
     def cut(
-        self, toks: frozenset[Region], index: Val, index_node: ast.AST, node: ast.AST, keep_site: bool
+        self,
+        toks: frozenset[Region],
+        index: Val,
+        index_node: ast.AST,
+        node: ast.AST,
+        keep_site: bool,
+        side: Cut | None,
     ) -> list[Region]:
         """Regions of a slice of a token stream."""
         last = index_node.elts[-1] if isinstance(index_node, ast.Tuple) and index_node.elts else index_node
         start: Linear | None = Linear(0)
         shift = 0
         site = 0
+        upper = NONE_VAL  # the end stays where it is
         if isinstance(last, ast.Slice):
+            if last.upper is not None:
+                upper = self.ev(last.upper)
             if last.lower is not None:
                 low = self.ev(last.lower)
                 start = low.lin
@@ -314,8 +350,15 @@ class Subscripts(Operators):
         elif not isinstance(last, (ast.Constant,)) or not isinstance(index_node, ast.Tuple):
             start = self.ev(last).lin if isinstance(index_node, ast.Tuple) else index.lin
             site = getattr(node, "lineno", 0) * 1000 + getattr(node, "col_offset", 0)
+            upper = UNKNOWN
         out = []
         for r in toks:
+            if upper.const is None:
+                end = r.end
+            elif upper.lin is not None and not upper.lin.terms and upper.lin.const < 0:
+                end = add(r.end, upper.lin)
+            else:
+                end = add(r.start, upper.lin)
             out.append(
                 r._replace(
                     loops=r.loops | index.loops,
@@ -323,6 +366,9 @@ class Subscripts(Operators):
                     start=add(r.start, start) if r.start is not None else None,
                     shift=r.shift + shift,
                     site=r.site if keep_site or not site else site,
+                    end=end,
+                    cut=side if side is not None else r.cut,
+                    sliced=r.sliced | index.loops,
                 )
             )
         return out

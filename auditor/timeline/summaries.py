@@ -21,6 +21,8 @@ MAX_ARGUMENTS = 16
 _LOW = (1 << MAX_ARGUMENTS) - 1
 _MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
+_END = -1_000_000
+"""Symbol of the end of the tokens that a marker stands for."""
 
 
 class Summaries(Library):
@@ -158,6 +160,9 @@ class Summaries(Library):
                         loops=own.loops | loops,
                         old=own.old | old,
                         start=add(own.start, start),
+                        end=_expand_end(r.end, own, values),
+                        cut=r.cut if r.cut is not None else own.cut,
+                        sliced=own.sliced | _expand(r.sliced, values),
                         shift=own.shift + r.shift,
                         site=r.site or own.site,
                     )
@@ -189,7 +194,8 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
     """A value whose content, loops and position are markers for argument `index`."""
     number = item * 64 + index + 1
     t = v.taint
-    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number),)) if t.toks else t.toks
+    end = Linear(0, ((_END, 1),))
+    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number, end),)) if t.toks else t.toks
     upd = frozenset((Carried(-number, 0),)) if t.upd else t.upd
     items = None
     if v.items is not None:
@@ -216,6 +222,14 @@ def _expand(mask: int, values: list[Val]) -> int:
             for x in v.items or ():
                 out |= x.old
     return out
+
+
+def _expand_end(end: Linear | None, own: Region, values: list[Val]) -> Linear | None:
+    """The end of a marked region: relative to the end of the argument's own tokens, or to their start."""
+    if end is not None and (_END, 1) in end.terms:
+        rest = Linear(end.const, tuple(term for term in end.terms if term[0] != _END))
+        return add(own.end, _expand_linear(rest, values))
+    return add(own.start, _expand_linear(end, values))
 
 
 def _expand_linear(lin: Linear | None, values: list[Val]) -> Linear | None:

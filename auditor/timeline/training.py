@@ -9,6 +9,8 @@ from auditor.timeline.registry import Args, Kwargs
 from auditor.timeline.values import (
     Carried,
     Obj,
+    Region,
+    Taint,
     Val,
     of_obj,
 )
@@ -21,11 +23,15 @@ class Training(Files):
         """`loss.backward()`: a gradient of validation tokens becomes pending."""
         t = self.content(v)
         self.effects += 1
-        regions = set(t.toks)
-        for number in t.nll:
-            regions |= self.score_list[number].regions
+        regions = self.loss_regions(t)
         event = self.update_event("gradient", node, regions, t.nll)
         self.pending = frozenset((event.number,)) if event is not None else frozenset()
+
+    def loss_regions(self, t: Taint) -> frozenset[Region]:
+        """The tokens that a loss is of; where they were lost on the way, those of all scores in it."""
+        if any(r.split == "val" for r in t.toks):
+            return t.toks
+        return frozenset(r for number in t.nll for r in self.score_list[number].regions)
 
     def optimizer_step(self, obj: Obj, node: ast.AST) -> None:
         """`optimizer.step()`: the pending gradient reaches the parameters."""

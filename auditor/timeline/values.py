@@ -34,8 +34,15 @@ COPY = 8192  # says whether the scored token equals one that was stored for its 
 MAX_REGIONS = 16
 
 
+class Cut(NamedTuple):
+    """One side of a cut through a window: what lies before position `bound`, or from there on (`tail`)."""
+
+    bound: tuple[object, ...]
+    tail: bool
+
+
 class Region(NamedTuple):
-    """A part of a token stream: which split, on which loops it depends, and where it starts.
+    """A part of a token stream: which split, on which loops it depends, where it starts and ends.
 
     `shift` counts slices `[1:]` taken after the stream was cut: 1 is the target side of an input/target pair.
     `site` is the source line of the read that cut it.
@@ -49,6 +56,10 @@ class Region(NamedTuple):
     site: int = 0
     arg: int = 0
     """Marker of a summary: the argument that this region stands for."""
+    end: Linear | None = None
+    cut: Cut | None = None
+    sliced: int = 0
+    """Loops that the bounds of its slices vary with."""
 
 
 class Carried(NamedTuple):
@@ -64,6 +75,8 @@ class Dep(NamedTuple):
     update: int
     read: int
     loops: int
+    cut: Cut | None = None
+    """The side of a cut that is used of what was read."""
 
 
 class Taint:
@@ -127,13 +140,14 @@ def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
         merged = []
         for group in groups.values():
             first = group[0]
-            loops, old, start = first.loops, 0, first.start
+            loops, old, start, end, cut = first.loops, 0, first.start, first.end, first.cut
             for region in group:
                 loops &= region.loops
                 old |= region.old
-                if region.start != start:
-                    start = None
-            kept = first._replace(loops=loops, old=old, start=start)
+                start = start if region.start == start else None
+                end = end if region.end == end else None
+                cut = cut if region.cut == cut else None
+            kept = first._replace(loops=loops, old=old, start=start, end=end, cut=cut)
             merged.append(kept if by_read else Region(first.split, loops, old))
         toks = frozenset(merged)
         if len(toks) <= MAX_REGIONS:

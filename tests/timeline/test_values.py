@@ -17,6 +17,7 @@ from auditor.timeline.values import (
     NONE_VAL,
     UNKNOWN,
     Carried,
+    Cut,
     Dep,
     Obj,
     Region,
@@ -45,19 +46,22 @@ def fresh_tables() -> Iterator[None]:
 OBJECTS = tuple(Obj("tensor", f"t{number}", number) for number in range(3))
 masks = st.integers(0, 3)
 linears = st.builds(lambda c, t: Linear(c, t), st.integers(0, 2), st.sampled_from(((), ((0, 1),), ((1, 2),))))
+cuts = st.builds(Cut, st.sampled_from((("const", 2), ("const", 3))), st.booleans())
 regions = st.builds(
-    lambda split, loops, old, start, shift: Region(split, loops, old, start, shift),
+    lambda split, loops, old, start, shift, end, cut: Region(split, loops, old, start, shift, end=end, cut=cut),
     st.sampled_from(("val", "train")),
     masks,
     masks,
     st.none() | linears,
     st.integers(0, 1),
+    st.none() | linears,
+    st.none() | cuts,
 )
 taints = st.builds(
     taint,
     st.frozensets(regions, max_size=2),
     st.frozensets(st.builds(Carried, st.integers(0, 2), masks), max_size=2),
-    st.frozensets(st.builds(Dep, st.integers(0, 2), st.integers(0, 2), masks), max_size=2),
+    st.frozensets(st.builds(Dep, st.integers(0, 2), st.integers(0, 2), masks, st.none() | cuts), max_size=2),
     st.frozensets(st.integers(0, 2), max_size=2),
     st.frozensets(st.integers(0, 2), max_size=2),
     st.integers(0, 4095),
