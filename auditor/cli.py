@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditor.console import Format, emit, use_color, warn, writable
-from auditor.verdict import Claims, ExitCode, Finding, PgolfError, Report, ScriptInfo, Target
+from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
 
 if TYPE_CHECKING:
     from auditor.submission.model import Submission
@@ -26,6 +26,8 @@ HELP_WIDTH = 100
 """Columns of the help texts: fixed, so that they are the same everywhere."""
 MEMORY = 2 << 30
 """Bytes that one run may take; real submissions stay below a tenth of that."""
+INTERRUPTED = 130
+"""What a shell reports of a command that an interrupt ended."""
 SEVERITY = (ExitCode.CLEAN, ExitCode.HOLD, ExitCode.FLAG, ExitCode.USAGE, ExitCode.INTERNAL)
 """Exit codes from the mildest to the most severe: with several targets the worst one decides."""
 
@@ -149,9 +151,9 @@ def audit(
             code = report.exit_code
         except PgolfError as error:
             warn(about(target, error))
-            report, code = unreadable(target, str(error), repo=repo), ExitCode.USAGE
+            report, code = unreadable(named(target, repo), str(error)), ExitCode.USAGE
         except Exception as error:
-            report, code = unreadable(target, internal_error(target, error), repo=repo), ExitCode.INTERNAL
+            report, code = unreadable(named(target, repo), internal_error(target, error)), ExitCode.INTERNAL
         reports.append(report)
         codes.append(code)
     if format is Format.text and output is None:
@@ -161,6 +163,60 @@ def audit(
         with failing(None):
             show(reports, format, output, color)
     raise typer.Exit(max(codes, key=SEVERITY.index))
+
+
+@app.command()
+def sweep(
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE.jsonl", help="One JSON report a line, by number.", show_default=False),
+    ],
+    prs: Annotated[
+        str | None,
+        typer.Option("--prs", metavar="LIST", help="Numbers and ranges, such as 1-10,15; all of the mirror if absent."),
+    ] = None,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    env: Env = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", metavar="N", min=1, max=512, help="Processes; one a core if absent.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=0.1, help="For one pull request.")
+    ] = 60.0,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="Where earlier results are kept.  [default: ~/.cache/pgolf]"),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep earlier results.")] = False,
+) -> None:
+    """Audit many pull requests in parallel, and count the verdicts.
+
+    After an interrupt or a kill, the same command goes on where it was, and the file comes out the same. A pull request
+    that crashes the audit or takes too long becomes a line with verdict error. Unchanged pull requests are not audited
+    again under unchanged rules. The most severe exit code is returned, as by pgolf audit; 130 after an interrupt.
+
+    \b
+    Examples:
+      pgolf sweep --mirror pg.git --out all.jsonl                    every pull request of a clone
+      pgolf sweep --mirror pg.git --out some.jsonl --prs 1-500,715   some of them
+      pgolf sweep --prs 290,490,715 --out three.jsonl                from GitHub
+      pgolf sweep --mirror pg.git --out new.jsonl --no-cache         from scratch
+    """
+    with failing(None):
+        import rules as rulebook
+        from auditor.sweep import command
+
+        settings = settings_from(env)
+        packages = [Path(__file__).parent, Path(rulebook.__file__).parent]
+        kept = None if no_cache else command.cache_at(cache)
+        tally = command.sweep(
+            out, prs, mirror, repo, settings, rulebook.catalogue(), packages, kept, jobs=jobs, limit=timeout
+        )
+        if tally is None:
+            raise typer.Exit(INTERRUPTED)
+        emit(str(tally), None)
+        raise typer.Exit(max(tally.codes, key=SEVERITY.index))
 
 
 @app.command()
@@ -340,20 +396,12 @@ def about(subject: str, error: PgolfError) -> str:
     return message if repr(subject) in message else f"{subject}: {message}"
 
 
-def unreadable(target: str, reason: str, *, repo: str = DEFAULT_REPO) -> Report:
-    """The report on a target that could not be audited at all."""
+def named(target: str, repo: str) -> Target:
+    """The target of a report, as far as its name tells."""
     from auditor.submission import named_pull
 
     pull = named_pull(target, repo)
-    finding = Finding(rule="opaque-code", level="hold", message=reason, file=target, line=1)
-    return Report(
-        target=Target(repo=pull[0], pr=pull[1]) if pull else Target(path=target),
-        submission=ScriptInfo(),
-        claims=Claims(),
-        verdict="error",
-        cls="unreadable",
-        findings=(finding,),
-    )
+    return Target(repo=pull[0], pr=pull[1]) if pull else Target(path=target)
 
 
 def settings_from(pairs: list[str] | None) -> dict[str, str]:

@@ -59,12 +59,16 @@ def emit(text: str, output: Path | None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def write_whole(text: str, output: Path) -> None:
-    """Write a file through a temporary one beside it; raises `PgolfError` when the system refuses."""
+def write_whole(text: str, output: Path, shown: str | None = None) -> None:
+    """Write a file through a temporary one beside it; raises `PgolfError` when the system refuses.
+
+    `shown` is what the message is about, for a file that is not `--output`.
+    """
+    shown = shown or f"--output {output}"
     try:
         handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.", suffix=".part")
     except OSError as error:
-        raise PgolfError(f"--output {output}: {error.strerror}") from None
+        raise PgolfError(f"{shown}: {error.strerror}") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(text)
@@ -76,5 +80,5 @@ def write_whole(text: str, output: Path) -> None:
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise PgolfError(f"--output {output}: {error.strerror}") from None
+            raise PgolfError(f"{shown}: {error.strerror}") from None
         raise

@@ -33,6 +33,10 @@ class PgolfError(Exception):
     """Bad input or an unreachable source: one clear line, exit code 2."""
 
 
+class Unreachable(PgolfError):
+    """The place that pull requests are read from does not answer, whichever of them is asked for."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One line of a path through the code, in execution order."""
@@ -158,3 +162,10 @@ class Report:
             "hold": ExitCode.HOLD,
             "error": ExitCode.USAGE,
         }[self.verdict]
+
+
+def unreadable(target: Target, reason: str) -> Report:
+    """The report on a target that could not be audited at all."""
+    file = target.path if target.pr is None else str(target.pr)
+    finding = Finding(rule="opaque-code", level="hold", message=reason, file=file or "", line=1)
+    return Report(target, ScriptInfo(), Claims(), "error", "unreadable", (finding,))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import random
-import subprocess
 from pathlib import Path
+
+from auditor.submission.mirror import Mirror
+from auditor.sweep import pulls
 
 SEED = 1017
 
@@ -23,27 +25,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 def chosen(mirror: Path, prs: str, sample: int | None) -> list[int]:
     """The pull requests asked for, in order; a sample is the same on every run."""
-    wanted = numbers(prs) if prs else heads(mirror)
+    with Mirror(mirror) as clone:
+        wanted = pulls.among(pulls.ranges(prs), clone.prs()) if prs else list(clone.prs())
     if sample is not None and sample < len(wanted):
         wanted = sorted(random.Random(SEED).sample(wanted, sample))
     return wanted
-
-
-def heads(mirror: Path) -> list[int]:
-    """Every pull request whose head the mirror holds."""
-    listed = subprocess.run(
-        ["git", "-C", str(mirror), "for-each-ref", "--format=%(refname)", "refs/pull/*/head"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    return sorted(int(name.split("/")[2]) for name in listed.split())
-
-
-def numbers(text: str) -> list[int]:
-    """`1-3,7` as [1, 2, 3, 7]."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return sorted(found)

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from auditor.cli import audit_one, unreadable
+from auditor.cli import audit_one
 from auditor.report.as_json import dumps
 from auditor.report.escape import markdown_text
-from auditor.verdict import PgolfError, Report
+from auditor.verdict import PgolfError, Report, Target, unreadable
 from benchmarks.audit import percentile, table
 from benchmarks.corpus import arguments, chosen
 
@@ -56,14 +56,14 @@ def run(pr: int, mirror: Path, limit: float) -> Outcome:
         with time_limit(limit):
             report = audit_one(str(pr), mirror=mirror, repo="openai/parameter-golf", env={})
     except PgolfError as error:
-        report = unreadable(str(pr), str(error))
+        report = unreadable(Target(pr=pr), str(error))
     except OutOfTime:
         crash = f"more than {limit:g} s"
-        report = unreadable(str(pr), crash)
+        report = unreadable(Target(pr=pr), crash)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         crash = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno} {last.name}: {error}"[:200]
-        report = unreadable(str(pr), crash)
+        report = unreadable(Target(pr=pr), crash)
     seconds = time.perf_counter() - began
     line = dumps(report, indent=None) + "\n"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

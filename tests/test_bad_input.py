@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from typer.testing import CliRunner, Result
 
 from auditor import cli
-from tests.submission.conftest import Forge
+from tests.forge import Forge
 
 ROOT = Path(__file__).parent.parent
 FORMATS = ("text", "json", "sarif", "github", "markdown")

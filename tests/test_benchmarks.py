@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.corpus import chosen, numbers
+from benchmarks.corpus import chosen
 
 
 @pytest.fixture
@@ -20,11 +20,6 @@ def mirror(tmp_path: Path) -> Path:
     for ref in refs:
         subprocess.run([*git, "update-ref", ref, "HEAD"], check=True)
     return tmp_path
-
-
-@pytest.mark.parametrize(("text", "listed"), [("7", [7]), ("3-5", [3, 4, 5]), ("9,1-2,2", [1, 2, 9])])
-def test_lists_of_pull_requests_may_hold_ranges(text: str, listed: list[int]) -> None:
-    assert numbers(text) == listed
 
 
 def test_without_a_list_every_head_is_taken(mirror: Path) -> None:

@@ -25,4 +25,13 @@ def test_no_help_line_is_wider_than_the_committed_width() -> None:
 
 def test_only_commands_that_work_are_listed() -> None:
     listed = help_texts()["pgolf.txt"].split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in listed] == ["audit", "demo", "timeline", "explain", "rules", "schema", "doctor"]
+    assert [line.split()[0] for line in listed] == [
+        "audit",
+        "sweep",
+        "demo",
+        "timeline",
+        "explain",
+        "rules",
+        "schema",
+        "doctor",
+    ]

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from auditor.submission.model import Pull
-from auditor.verdict import PgolfError, Target
+from auditor.verdict import PgolfError, Target, Unreachable
 
 MAX_BLOB = 64 << 20
 MAX_CHANGES = 3_000
@@ -197,7 +197,8 @@ class PyGithubApi:
         try:
             return ask()
         except self._errors as error:
-            raise PgolfError(explain(error, self._repo, what, self._with_token)) from error
+            kind = PgolfError if getattr(error, "status", None) == 404 else Unreachable
+            raise kind(explain(error, self._repo, what, self._with_token)) from error
 
 
 def explain(error: Exception, repo: str, what: str, with_token: bool) -> str:

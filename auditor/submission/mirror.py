@@ -27,6 +27,7 @@ MAX_CHANGES = 50_000
 _MAX_DEPTH = 64
 
 _NO_GIT = "git could not be started: install it to read a --mirror"
+_DAMAGED = "git cat-file ended early: the clone may be damaged (try git fsck)"
 _LINK, _SUBMODULE, _DIRECTORY = b"120000", b"160000", b"40000"
 
 _ENVIRONMENT = {
@@ -109,6 +110,8 @@ class Mirror:
         self._contents: subprocess.Popen[bytes] | None = None
         self._sizes: subprocess.Popen[bytes] | None = None
         self._trees: dict[str, dict[str, _Entry]] = {}
+        self.absent: set[str] = set()
+        """Objects that were asked for and that the clone lacks."""
 
     def __enter__(self) -> Mirror:
         return self
@@ -148,11 +151,28 @@ class Mirror:
         target = Target(repo=repo, pr=number, head=head)
         return Pull(target=target, tree=MirrorTree(self, root, changes, upstream), headline=subject)
 
+    def head(self, number: int) -> str | None:
+        """The head commit of a pull request; None when the clone does not hold it."""
+        return self._heads.get(number)
+
+    def state(self, number: int) -> str:
+        """All of the clone that the pull request is judged by, in one text: equal states are read alike.
+
+        That is its head, the tree it is compared with, and which of its files the default branch holds by now, but
+        not what else the default branch gains. No file is read.
+        """
+        tree = self.open(number).tree
+        base = self._history.base_of(self._heads[number])
+        held = "".join("01"[tree.upstream(path)] for path in tree.paths())
+        return f"{self._heads[number]} {self._commit(base)[0] if base else '-'} {held}"
+
+    def holds(self, oid: str) -> bool:
+        """Whether the clone has the object."""
+        return self._describe(oid)[0] != "missing"
+
     def size(self, oid: str) -> int:
         """Size of a blob by id; 0 when the clone lacks it."""
-        if self._sizes is None:
-            self._sizes = self._reader("--batch-check")
-        _, kind, size = _ask(self._sizes, oid)
+        kind, size = self._describe(oid)
         return size if kind == "blob" else 0
 
     def blob(self, oid: str, shown: str) -> bytes:
@@ -233,14 +253,25 @@ class Mirror:
             self._trees[oid] = _parse_tree(data)
         return self._trees[oid]
 
+    def _describe(self, oid: str) -> tuple[str, int]:
+        """Kind and size of an object."""
+        if self._sizes is None:
+            self._sizes = self._reader("--batch-check")
+        _, kind, size = _ask(self._sizes, oid)
+        if kind == "missing":
+            self.absent.add(oid)
+        return kind, size
+
     def _object(self, oid: str) -> tuple[str, bytes]:
         if self._contents is None:
             self._contents = self._reader("--batch")
         _, kind, size = _ask(self._contents, oid)
         if kind == "missing":
+            self.absent.add(oid)
             return kind, b""
-        stdout = _pipe(self._contents.stdout)
-        data = stdout.read(size + 1)
+        data = _pipe(self._contents.stdout).read(size + 1)
+        if len(data) <= size:
+            raise PgolfError(_DAMAGED)
         return kind, data[:-1]
 
     def _reader(self, mode: str) -> subprocess.Popen[bytes]:
@@ -399,12 +430,12 @@ def _ask(process: subprocess.Popen[bytes], oid: str) -> tuple[str, str, int]:
         stdin.flush()
         reply = _pipe(process.stdout).readline().decode("ascii", "replace").split()
     except OSError as error:
-        raise PgolfError("git cat-file ended early: the clone may be damaged (try git fsck)") from error
+        raise PgolfError(_DAMAGED) from error
     if len(reply) == 3 and reply[2].isdigit():
         return reply[0], reply[1], int(reply[2])
     if len(reply) == 2 and reply[1] == "missing":
         return reply[0], "missing", 0
-    raise PgolfError("git cat-file ended early: the clone may be damaged (try git fsck)")
+    raise PgolfError(_DAMAGED)
 
 
 def _parse_tree(data: bytes) -> dict[str, _Entry]:

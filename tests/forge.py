@@ -7,8 +7,6 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 Files = Mapping[bytes, bytes | tuple[bytes, bytes]]
 """Path -> content, or (mode, content)."""
 
@@ -62,8 +60,3 @@ class Forge:
 
     def pull(self, number: int, oid: str) -> None:
         self.ref(f"pull/{number}/head", oid)
-
-
-@pytest.fixture
-def forge(tmp_path: Path) -> Forge:
-    return Forge(tmp_path / "mirror.git")
