@@ -294,6 +294,18 @@ class TestTimeline:
         rows = timeline_rows(submission(LEARN_FIRST))
         assert all(a != b for a, b in pairwise(rows))
 
+    def test_the_claimed_number_is_found_behind_a_label(self) -> None:
+        code = PLAIN.replace(
+            "    loss = evaluate(s, model, val)\n",
+            "    loss = evaluate(s, model, val)\n"
+            '    label = "first"\n'
+            '    print(f"{label} tokens={val.numel()} best_bpb={loss / math.log(2.0):.4f}")\n',
+        )
+        log = "first tokens=9 best_bpb=0.9000\nfinal val_loss:1.1000 val_bpb:1.1000"
+        for claim, head in ((0.9001, "best_bpb"), (1.1, "val_bpb")):
+            rows = timeline_rows(submission(code, log=log, claims=Claims(val_bpb=claim)))
+            assert [head in row.text for row in rows if row.kind == "HEADLINE"] == [True]
+
     def test_a_script_that_cannot_be_read_has_no_rows(self) -> None:
         assert timeline_rows(submission("def f(:\n")) == []
 

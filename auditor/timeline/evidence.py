@@ -21,6 +21,8 @@ CLAIM_SPREAD = 0.006
 """A claimed mean over seeds may lie this far from the number in one log."""
 MIN_DECIMALS = 4
 """A number with fewer decimals is met by chance."""
+MIN_FIXED = 12
+"""Letters and signs that a message must fix to be known when it begins with a value."""
 _NUMBER = re.compile(r"(?<![\w.])[0-4]\.\d{3,}")
 
 
@@ -42,7 +44,19 @@ class Messages:
         self.index = index
         self.log = log
         """Lines of the log, stripped."""
-        self.all = [message for statement, certain in statements(tree.body) for message in _message(statement, certain)]
+        self.statements = list(statements(tree.body))
+        self.all = [message for statement, certain in self.statements for message in _message(statement, certain)]
+
+    @cached_property
+    def patterns(self) -> dict[int, re.Pattern[str]]:
+        """Messages that begin with a value, by line: the values may be anything."""
+        found = {}
+        for statement, _ in self.statements:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                template = _template(statement.value)
+                if template is not None:
+                    found[statement.value.lineno] = re.compile(_regex(template))
+        return found
 
     @cached_property
     def logged(self) -> frozenset[str]:
@@ -79,6 +93,20 @@ def _message(statement: ast.stmt, certain: bool) -> Iterator[Message]:
     lines = _fixed_start(first).strip().splitlines()
     if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
         yield Message(lines[0], statement.value.lineno, certain, tuple(_optional(first)))
+
+
+def _template(call: ast.Call) -> ast.JoinedStr | None:
+    """The text of a message that begins with a value and fixes enough of the rest."""
+    first = call.args[0] if call.args else None
+    if not isinstance(first, ast.JoinedStr) or not first.values or isinstance(first.values[0], ast.Constant):
+        return None
+    fixed = "".join(str(p.value) for p in first.values if isinstance(p, ast.Constant))
+    return first if len("".join(fixed.split())) >= MIN_FIXED else None
+
+
+def _regex(template: ast.JoinedStr) -> str:
+    """A pattern that the message matches."""
+    return "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".*?" for p in template.values)
 
 
 def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
@@ -126,14 +154,19 @@ def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: fl
     ]
     if exact:
         return exact[-1].place.line
+    fixed = tuple(by_line[r.place.line] for r in reports if r.place.line in by_line)
+    others = [line for line in messages.log if not line.startswith(fixed)]
     distances: dict[int, float] = {}
     for report in reports:
-        text = by_line.get(report.place.line)
-        if text is None or not report.bits:
+        if not report.bits:
             continue
-        numbers = [
-            float(n) for line in messages.log if line.startswith(text) for n in _NUMBER.findall(line[len(text) - 1 :])
-        ]
+        text = by_line.get(report.place.line)
+        if text is not None:
+            printed = [line[len(text) - 1 :] for line in messages.log if line.startswith(text)]
+        else:
+            pattern = messages.patterns.get(report.place.line)
+            printed = [line for line in others if pattern.match(line)] if pattern else []
+        numbers = [float(n) for rest in printed for n in _NUMBER.findall(rest)]
         if numbers:
             distances[report.place.line] = min(abs(n - claim) for n in numbers)
     if not distances or not reports:
