@@ -10,8 +10,10 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
-_UPDATING = re.compile(r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(")
-"""Library methods without which no weights and no arrays of counts are updated from data."""
+_UPDATING = re.compile(
+    r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(|\.get\([^\n]{1,40}, ?0\) ?\+ ?1\b"
+)
+"""Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
 
 
 def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast.stmt, bool]]:

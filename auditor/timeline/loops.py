@@ -51,9 +51,7 @@ class Loops(Calls):
             self.run(node.body)
             return True
 
-        self.loop(loop, step, once=once, always=count is not None and count > 0)
-        if not self.dead and node.orelse:
-            self.run(node.orelse)
+        self.loop(loop, step, node.orelse, once=once, always=count is not None and count > 0)
 
     def note_empty_loop(self, node: ast.For | ast.AsyncFor) -> None:
         """Remember a loop that the configuration leaves empty."""
@@ -89,10 +87,9 @@ class Loops(Calls):
             ends = ([] if self.dead else [self.snapshot()]) + context.continues
             context.continues = []
             self.merge(ends)
-        ends = ([] if self.dead else [self.snapshot()]) + context.breaks
-        self.merge(ends)
         if not self.dead and node.orelse:
             self.run(node.orelse)
+        self.merge(([] if self.dead else [self.snapshot()]) + context.breaks)
         return True
 
     def _do_while(self, node: ast.While) -> None:
@@ -110,12 +107,19 @@ class Loops(Calls):
             self.run(node.body)
             return True
 
-        self.loop(loop, step, once=False, always=first is True, endless=endless)
-        if not self.dead and node.orelse:
-            self.run(node.orelse)
+        self.loop(loop, step, node.orelse, once=False, always=first is True, endless=endless)
 
-    def loop(self, loop: Loop, step: Callable[[], bool], *, once: bool, always: bool, endless: bool = False) -> None:
-        """Interpret a loop body until the state at its head no longer changes."""
+    def loop(
+        self,
+        loop: Loop,
+        step: Callable[[], bool],
+        orelse: list[ast.stmt],
+        *,
+        once: bool,
+        always: bool,
+        endless: bool = False,
+    ) -> None:
+        """Interpret a loop body until the state at its head no longer changes; then `orelse`, unless it broke off."""
         context = LoopContext(loop)
         self.loops.append(context)
         outer_active = self.active
@@ -149,7 +153,12 @@ class Loops(Calls):
         self.loops.pop()
         self.active = outer_active
         self.dead = False
-        self.merge(exits[-2:] + context.breaks if len(exits) > 2 else exits + context.breaks)
+        if orelse:
+            self.merge(exits[-2:])
+            if not self.dead:
+                self.run(orelse)
+            exits = [] if self.dead else [self.snapshot()]
+        self.merge(exits[-2:] + context.breaks)
 
     def widen(self, head: Snapshot, bit: int) -> bool:
         """Join the state at the end of the body into the one at the loop's head; whether anything changed."""
