@@ -11,6 +11,7 @@ from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
 from rules.ngram.context_only_ngram import ContextOnlyNgram
 from rules.ngram.ngram_target_in_key import NgramTargetInKey
+from rules.ngram.ppm_byte_mixture import PPMByteMixture
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
 from rules.readability.opaque_code import OpaqueCode
@@ -33,6 +34,7 @@ def catalogue() -> tuple[Rule, ...]:
         SlotScoredRegion(),
         ValCalibration(),
         CacheBeforeScore(),
+        PPMByteMixture(),
         SlotContextOnly(),
         TTTWarmupOnVal(),
         ValInTrain(),

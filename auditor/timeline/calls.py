@@ -129,6 +129,8 @@ class Calls(Classes):
                 self.version += 1
                 self.effects += 1
                 value = NONE_VAL
+            elif kind == "native":
+                value = self.call_native(name, args, node)
             elif kind in ("module", "super"):
                 value = self.call_value(self.attribute(of_obj(obj), name, node), args, kwargs, node)
             elif kind == "func" and name in obj.fields:

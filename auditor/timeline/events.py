@@ -92,6 +92,8 @@ class Score:
     order: int = 0
     depends: frozenset[Dep] = frozenset()
     deps: frozenset[Judged] = frozenset()
+    mapped: bool = False
+    """What is scored is a property of the tokens (a byte, a class), not the tokens."""
 
 
 @dataclass
@@ -109,6 +111,8 @@ class CountRead:
     """Lines where the token ids of the key are read."""
     target_in_key: bool = False
     why: str = ""
+    pieces: bool = False
+    """The key holds bytes of the present token: the table counts text."""
 
 
 @dataclass
@@ -119,6 +123,8 @@ class Mix:
     counts: frozenset[int]
     scores: frozenset[int]
     order: int = 0
+    pieces: bool = False
+    """The counts are of bytes of the token."""
 
 
 @dataclass

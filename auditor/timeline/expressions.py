@@ -150,6 +150,7 @@ class Expressions(Subscripts):
             elif exact:
                 value = self.ev(element)
                 obj.fields[index] = value
+                self.keep(value)
                 self.mark(obj, value.taint)
             else:
                 self.store_elem(obj, self.ev(element))

@@ -92,16 +92,18 @@ class Files(Objects):
                 return self.file_key(obj.extra)
         return "*"
 
-    def write_file(self, path: Val, t: Taint) -> None:
-        """Content goes to disk, or into a buffer."""
-        t = taint(t.toks, t.upd, t.deps, frozenset(), t.counts, t.flags & (STATE | GRAD))
+    def write_file(self, path: Val, t: Taint, *, raw: bool = False) -> None:
+        """Content goes to disk, or into a buffer; losses only where the bare array does (`raw`)."""
+        if not raw:
+            t = taint(t.toks, t.upd, t.deps, frozenset(), t.counts, t.flags & (STATE | GRAD))
         for obj in path.objs:
             if obj.kind == "tensor":
                 self.add_content(obj, t)
                 return
         self.effects += 1
         key = self.file_key(path)
-        self.files[key] = t if not self.weak else join_taint(self.files.get(key, NONE), t)
+        more = self.weak or any(o.kind == "file" for o in path.objs)  # an open file takes in one after the other
+        self.files[key] = t if not more else join_taint(self.files.get(key, NONE), t)
 
     def read_file(self, path: Val, node: ast.AST) -> Val:
         """Content comes from disk: tokens of a split, or what the script wrote before."""

@@ -119,7 +119,8 @@ class Machine(Evaluator):
                 obj.fields = {}
                 obj.elem = None
                 obj.content = NONE
-            self.states.pop(obj, None)
+            if not (obj.kept and kind == "dict"):  # a row of a table: those of other rows stay counted
+                self.states.pop(obj, None)
         if extra is not None:
             obj.extra = extra
         self.births += 1
@@ -138,8 +139,14 @@ class Machine(Evaluator):
         if t is not NONE and (t.toks or t.upd):
             self.hot[obj] = None
 
+    def keep(self, value: Val) -> None:
+        """A container holds a value."""
+        for child in value.objs:
+            child.kept = True
+
     def store_elem(self, obj: Obj, value: Val) -> None:
         """Weak update of the elements of a container."""
+        self.keep(value)
         old = obj.elem
         new = value if old is None else join(old, value)
         if old is None or not same(old, new):
@@ -160,6 +167,8 @@ class Machine(Evaluator):
         obj.fields[name] = value
         self.touch(obj)
         self.mark(obj, value.taint)
+        if obj.kind in ("list", "dict"):
+            self.keep(value)
         if obj.kind == "inst":
             for child in value.objs:
                 if (

@@ -73,6 +73,12 @@ def _write(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
     return NONE_VAL
 
 
+def _to_file(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    if args:
+        self.write_file(args[0], self.content(base), raw=True)
+    return NONE_VAL
+
+
 def _read(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     if isinstance(base.const, (str, bytes)):
         return None
@@ -211,6 +217,10 @@ def _index(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
     )
 
 
+def _itself(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    return base
+
+
 def _submit(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     """`executor.submit(f, x)`: the function runs; `result()` gives what it returns."""
     if args and any(o.kind in ("func", "bound", "partial") for o in args[0].objs):
@@ -236,6 +246,7 @@ METHODS.update(
         "write": _write,
         "write_bytes": _write,
         "write_text": _write,
+        "tofile": _to_file,
         "read": _read,
         "read_bytes": _read,
         "read_text": _read,
@@ -256,6 +267,7 @@ METHODS.update(
         "setdefault": _setdefault,
         "pop": _pop,
         "popleft": _pop,
+        "data_as": _itself,
         "index_select": _index,
         "take": _index,
     }

@@ -338,6 +338,11 @@ def _field(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
     return kwargs.get("default", of_obj(obj))
 
 
+def _native(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """A native library."""
+    return of_obj(self.alloc("native", "library", node))
+
+
 def _copy_file(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) > 1:
         self.write_file(args[1], self.read_file(args[0], node).taint)
@@ -373,6 +378,14 @@ PATHS.update(
         "builtins.open": _open,
         "io.BytesIO": _buffer,
         "io.StringIO": _buffer,
+        "builtins.bytearray": _buffer,
+        "ctypes.CDLL": _native,
+        "ctypes.PyDLL": _native,
+        "ctypes.cdll.LoadLibrary": _native,
+        "numpy.ctypeslib.load_library": _native,
+        "ctypes.c_void_p": _identity,
+        "ctypes.cast": _identity,
+        "ctypes.byref": _identity,
         "builtins.int": _scalar,
         "builtins.float": _scalar,
         "builtins.str": _scalar,

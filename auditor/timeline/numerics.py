@@ -96,6 +96,12 @@ def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
     return None
 
 
+def _logaddexp(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """A sum of probabilities, of which the logarithms are given."""
+    scored = len(args) > 1 and any(self.content(a).nll for a in args[:2])
+    return self.binary(ast.Add, args[0], args[1], node) if scored else None
+
+
 def _binary_fn(op: type) -> Callable[[Library, Args, Kwargs, ast.AST, str], Val | None]:
     def model(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
         return self.binary(op, args[0], args[1], node) if len(args) == 2 else None
@@ -136,9 +142,7 @@ def _world(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
 def _all_gather(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     """Every rank holds what this one holds."""
     if len(args) > 1:
-        target, value = (
-            (args[1], args[0]) if path.endswith("gather_object") and "all_" not in path else (args[0], args[1])
-        )
+        target, value = (args[0], args[1]) if "all_gather" in path else (args[1], args[0])
         for obj in target.objs:
             if obj.kind == "list":
                 self.store_elem(obj, value)
@@ -179,6 +183,7 @@ PATHS.update(
         "torch.distributed.all_gather_object": _all_gather,
         "torch.distributed.all_gather": _all_gather,
         "torch.distributed.gather_object": _all_gather,
+        "torch.distributed.gather": _all_gather,
         "torch.distributed.all_gather_into_tensor": _all_gather,
         "torch.where": _where,
         "numpy.where": _where,
@@ -206,6 +211,10 @@ PATHS.update(
         "torch.add": _binary_fn(ast.Add),
         "torch.mul": _binary_fn(ast.Mult),
         "torch.div": _binary_fn(ast.Div),
+        "torch.logaddexp": _logaddexp,
+        "torch.logaddexp2": _logaddexp,
+        "numpy.logaddexp": _logaddexp,
+        "numpy.logaddexp2": _logaddexp,
         "torch.distributed.get_world_size": _world,
         "torch.distributed.get_rank": _world,
         "torch.distributed.is_initialized": _true,

@@ -155,6 +155,8 @@ class Objects(Expressions):
             return self.lib_value(f"{obj.name}.{name}")
         if kind == "module":
             return obj.fields.get(name, UNKNOWN)
+        if kind == "native":
+            return self.bound_method(of_obj(obj), name, node)
         if kind == "super":
             value = None
             for parent in obj.extra[0].extra["bases"]:
@@ -194,7 +196,7 @@ class Objects(Expressions):
                 return self.gradient(self.pending, GRAD)
             if name in METADATA:
                 return UNKNOWN
-            if name in ("data", "values"):
+            if name in ("data", "values", "ctypes"):
                 return Val(objs=(obj,), taint=base.taint)
             return None
         return None

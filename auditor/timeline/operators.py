@@ -116,6 +116,8 @@ class Operators(Flow):
         if right.objs or right.items:
             b = self.content(right)
         if a is NONE and b is NONE:
+            if op is ast.Mult and any(isinstance(v.const, float) and abs(v.const - LN2) < 1e-3 for v in (left, right)):
+                return of_taint(taint(flags=BITS), loops, old)  # what is divided by it is in bits
             return Val(
                 lin=lin if lin is not None or op not in (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv) else None,
                 loops=loops,
@@ -182,7 +184,7 @@ class Operators(Flow):
             if older:
                 for c in a.counts:
                     read = self.read_list[c]
-                    if frozenset(map(_read_site, read.key)) > older and not read.target_in_key:
+                    if not read.pieces and frozenset(map(_read_site, read.key)) > older and not read.target_in_key:
                         read.target_in_key = True
                         read.why = "its key holds one token more than the key of the count that it is divided by"
         return t
@@ -197,6 +199,10 @@ class Operators(Flow):
             reads = []
             for number in counted.counts:
                 read = self.read_list[number]
+                if read.pieces:
+                    if not all(self.score_list[n].mapped for n in scored.nll):
+                        self.mix_event(node, frozenset((number,)), scored.nll, pieces=True)
+                    continue
                 if not read.target_in_key and any(
                     r.split == "val" and r.start is not None and r.start in starts for r in read.key
                 ):
@@ -208,15 +214,19 @@ class Operators(Flow):
                 if read.target_in_key:
                     reads.append(number)
             if reads:
-                key = (id(node), self.frame.ctx)
-                found = self.mixes.get(key)
-                if found is None:
-                    self.mixes[key] = Mix(
-                        self.place(getattr(node, "lineno", 0)), frozenset(reads), scored.nll, self.tick()
-                    )
-                else:
-                    found.counts |= frozenset(reads)
-                    found.scores |= scored.nll
+                self.mix_event(node, frozenset(reads), scored.nll, pieces=False)
+
+    def mix_event(self, node: ast.AST, counts: frozenset[int], scores: frozenset[int], *, pieces: bool) -> None:
+        """The scored token's probability and counts of that token only are blended."""
+        self.effects += 1
+        key = (id(node), self.frame.ctx, pieces)
+        found = self.mixes.get(key)
+        if found is None:
+            place = self.place(getattr(node, "lineno", 0))
+            self.mixes[key] = Mix(place, counts, scores, self.tick(), pieces)
+        else:
+            found.counts |= counts
+            found.scores |= scores
 
     def _ev_unary(self, node: ast.UnaryOp) -> Val:
         v = self.ev(node.operand)

@@ -24,6 +24,7 @@ from auditor.timeline.values import (
     COPY,
     DIFF,
     GRAD,
+    MAPPED,
     STATE,
     STORED,
     Dep,
@@ -94,6 +95,7 @@ class Recorder(Machine):
             self.score_list.append(found)
         depends = self.depend(logits.upd | target.upd, regions, node)
         found.regions = regions
+        found.mapped |= bool(target.flags & MAPPED)
         found.depends |= depends
         nll = frozenset((found.number,)) | logits.nll
         return taint(
@@ -135,9 +137,9 @@ class Recorder(Machine):
         return frozenset(judged)
 
     def count_read(
-        self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int
+        self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int, pieces: bool
     ) -> CountRead:
-        """A table is looked up with a key that folds several token ids into one."""
+        """A table is looked up with a key that folds several token ids into one, or that holds bytes of a token."""
         self.effects += 1
         ident = (id(node), self.frame.ctx)
         found = self.reads.get(ident)
@@ -148,7 +150,8 @@ class Recorder(Machine):
             self.read_list.append(found)
         else:
             found.key |= key.toks
-        if not found.target_in_key and {0, 1} <= {r.shift for r in found.key}:
+        found.pieces |= pieces
+        if not found.pieces and not found.target_in_key and {0, 1} <= {r.shift for r in found.key}:
             found.target_in_key = True
             found.why = "its key holds both sides of the input/target pair"
         found.key_sites = tuple(sorted({r.site // 1000 for r in found.key if r.site}))

@@ -30,7 +30,13 @@ def rows(timeline: Timeline, text_of: Callable[[int], str]) -> Iterator[tuple[in
             )
         )
     for read in timeline.count_reads:
-        detail = f"key holds the scored token: {read.why}" if read.target_in_key else "key of token ids"
+        detail = (
+            "key of bytes of the scored token"
+            if read.pieces
+            else f"key holds the scored token: {read.why}"
+            if read.target_in_key
+            else "key of token ids"
+        )
         events.append(
             (read.order, (0, "CACHE_READ", read.place.line, read.place.function, text_of(read.place.line), detail))
         )

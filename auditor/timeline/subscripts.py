@@ -11,12 +11,14 @@ from auditor.timeline.values import (
     COPY,
     DIFF,
     HASH,
+    MAPPED,
     NOCONST,
     NONE,
     NONE_VAL,
     PARAMS,
     PATH_TRAIN,
     PATH_VAL,
+    PIECE,
     PROB,
     UNKNOWN,
     VOCAB,
@@ -31,6 +33,7 @@ from auditor.timeline.values import (
     join_taint,
     of_obj,
     of_taint,
+    retaint,
     taint,
     vary,
     with_flags,
@@ -158,6 +161,11 @@ class Subscripts(Operators):
         value = obj.elem
         for item in obj.fields.values():
             value = item if value is None else join(value, item)
+        key = self.content(index)
+        if any(r.split == "val" for r in key.toks) and not key.flags & DIFF:  # the text of a token, by its id
+            found = self.picked(value if value is not None else UNKNOWN, index, base.loops)
+            text = taint(key.toks, deps=key.deps, flags=MAPPED | PIECE)
+            return retaint(found, join_taint(found.taint, text))
         if value is None:
             return of_taint(NONE, index.loops | base.loops, index.old)
         return self.picked(value, index, base.loops)
@@ -200,18 +208,34 @@ class Subscripts(Operators):
             index.items is not None and sum(1 for i in index.items if self.content(i).toks) > 1 and exact
         )
         counts = t.counts
-        if folded and not t.flags & DIFF:
-            read = self.count_read(node, obj, obj.name if obj is not None else "table", key, exact, self.key_line(node))
+        fixed = not upd  # a table that nothing is counted in
+        text = bool(key.flags & PIECE)
+        pieces = text and bool(upd) and self.is_present(key)
+        if (pieces if text else folded) and not t.flags & DIFF:
+            name = obj.name if obj is not None else "table"
+            read = self.count_read(node, obj, name, key, exact, self.key_line(node), pieces)
             counts = counts | frozenset((read.number,))
         deps = t.deps
         if upd and not t.flags & DIFF:
             # a key of older tokens moves with the loop that set them aside: the read serves the present position
             moving = [r._replace(loops=r.loops | r.old) for r in key.toks]
+            if text:  # bytes of one token come one after the other: only the order of tokens is judged
+                upd = frozenset(
+                    c._replace(loops=c.loops | self.update_list[c.update].stack & self.active)
+                    for c in upd
+                    if c.update >= 0
+                )
             deps = deps | self.depend(upd, moving, node)
             upd = frozenset()
         flags = (t.flags | key.flags) & ~HASH
+        if fixed and not t.flags & DIFF and not counts and value is not UNKNOWN:
+            flags |= MAPPED | (PIECE if exact or key.flags & MAPPED else 0)
         out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
+
+    def is_present(self, key: Taint) -> bool:
+        """Whether a key holds tokens of the present iteration, not only ones that earlier iterations set aside."""
+        return any(r.split == "val" and not r.old & self.active for r in key.toks)
 
     def key_line(self, node: ast.AST) -> int:
         """Line where the key of a look-up is made: the assignment of the name that it is looked up with."""

@@ -13,8 +13,8 @@ import ast
 from typing import Any
 
 from auditor.program.linear import Linear, add, scale
-from auditor.timeline.library import Library
 from auditor.timeline.machine import MAX_DEPTH, NEVER
+from auditor.timeline.natives import Natives
 from auditor.timeline.values import NOCONST, NONE, PARAMS, UNKNOWN, Carried, Obj, Region, Taint, Val, taint
 
 MAX_ARGUMENTS = 16
@@ -25,7 +25,7 @@ _END = -1_000_000
 """Symbol of the end of the tokens that a marker stands for."""
 
 
-class Summaries(Library):
+class Summaries(Natives):
     """Calls of the script's own functions, summarised where they are pure."""
 
     def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:

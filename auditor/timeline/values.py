@@ -30,6 +30,8 @@ NORMED = 1024  # divided by the sum over the vocabulary
 STATE = 2048  # a snapshot of parameters (state dict)
 STORED = 4096  # read from a file that is neither a token split nor written by the script
 COPY = 8192  # says whether the scored token equals one that was stored for its position
+MAPPED = 16384  # looked up in a fixed table by token id: a property of tokens, not the tokens
+PIECE = 32768  # the text of tokens: their bytes, or what is made of them
 
 MAX_REGIONS = 16
 
@@ -201,7 +203,20 @@ class Obj:
     `kind` is one of: inst, func, class, lib, libmod, tensor, list, dict, partial, bound, opt, path, super.
     """
 
-    __slots__ = ("kind", "name", "fields", "elem", "node", "frame", "extra", "owners", "number", "content", "born")
+    __slots__ = (
+        "kind",
+        "name",
+        "fields",
+        "elem",
+        "node",
+        "frame",
+        "extra",
+        "owners",
+        "number",
+        "content",
+        "born",
+        "kept",
+    )
 
     def __init__(
         self, kind: str, name: str, number: int, node: Any = None, frame: Any = None, extra: Any = None
@@ -217,6 +232,8 @@ class Obj:
         self.content: Taint = NONE
         self.owners: tuple[Obj, ...] = ()
         self.born = 0
+        self.kept = False
+        """Held by a container: the next object of the same site does not replace it."""
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}#{self.number}>"

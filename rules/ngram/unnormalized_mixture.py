@@ -69,7 +69,7 @@ class UnnormalizedMixture:
             found, seen = [], set()
             for mix in timeline.mixes:
                 counts = mix.counts & headline.counts
-                if not counts or not mix.scores & headline.scores or mix.place.line in seen:
+                if mix.pieces or not counts or not mix.scores & headline.scores or mix.place.line in seen:
                     continue
                 seen.add(mix.place.line)
                 read = timeline.count_reads[min(counts)]

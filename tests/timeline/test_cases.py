@@ -60,9 +60,10 @@ def words_of_events(case: Case, timeline: Timeline) -> Iterator[Event]:
         for place in update.applied:
             yield "APPLY", words, visible(case, place)
     for read in timeline.count_reads:
-        yield "CACHE_READ", {"target" if read.target_in_key else "context"}, visible(case, read.place)
+        key = "bytes" if read.pieces else "target" if read.target_in_key else "context"
+        yield "CACHE_READ", {key}, visible(case, read.place)
     for mix in timeline.mixes:
-        yield "MIX", set(), visible(case, mix.place)
+        yield "MIX", {"bytes" if mix.pieces else "tokens"}, visible(case, mix.place)
     for report in timeline.reports:
         kind = "HEADLINE" if report is timeline.headline else "REPORT"
         yield kind, {"bits" if report.bits else "nats"}, visible(case, report.place)
