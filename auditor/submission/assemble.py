@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from auditor.submission.claims import read_claims
 from auditor.submission.command import RUN_SCRIPTS, read_command, read_renamed_command
-from auditor.submission.logs import echo_lines, is_log_name, read_log
+from auditor.submission.logs import claimed_first, echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
 from auditor.submission.text import UnreadableSource, read_source
@@ -41,6 +41,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
     if raw is not None and declared is None:
         notes.append(f"{by_name['submission.json']!r} is no JSON object")
     logs = _logs(tree, files, code, notes)
+    claims = read_claims(declared, readme, pull.target.title or pull.headline, logs)
     return Submission(
         target=pull.target,
         tree=tree,
@@ -54,9 +55,9 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         data_files=_data_files(tree, folder, files, choice.script, {log.path for log in logs}),
         readme=readme,
         submission_json=declared,
-        logs=logs,
+        logs=claimed_first(logs, claims.val_bpb),
         command=_command(tree, files, choice.script, readme),
-        claims=read_claims(declared, readme, pull.target.title or pull.headline, logs),
+        claims=claims,
         notes=tuple(notes),
     )
 

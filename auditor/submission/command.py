@@ -27,6 +27,8 @@ _SIDE = re.compile(
     r"|without|dry[- ]run|mlx|variant|prepare|dataset",
     re.IGNORECASE,
 )
+_SIDE_LEAD = re.compile(r"overrid|if needed|ablat|smoke|disabl|turn(?:ed)? off", re.IGNORECASE)
+"""What the sentence right above a block says of it."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _POWERSHELL = re.compile(r"\$env:([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.IGNORECASE)
 _YAML_ENTRY = re.compile(r"-?\s*([A-Z][A-Z0-9_]{2,})\s*:\s+(\S.*)")
@@ -86,11 +88,13 @@ def _headline_command(found: list[_Found], source: str) -> RunCommand:
 def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
     """Every line that starts one of the scripts, with the assignments in force there."""
     block_env: dict[str, str] = {}
-    section = ""
+    section = lead = ""
     loop: dict[str, str] = {}
     in_fence = source.endswith(RUN_SCRIPTS)
     listed: dict[str, str] = {}
     for line in _logical_lines(text):
+        if not in_fence and line.strip() and not _FENCE.match(line):
+            lead = line.strip() if line.rstrip().endswith(":") else ""
         if _FENCE.match(line):
             in_fence, block_env, loop = not in_fence, {}, {}
             continue
@@ -123,7 +127,7 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
                 argv=argv,
                 nproc=nproc,
                 launcher=any(word.rsplit("/", 1)[-1] in _LAUNCHERS or "distributed.run" in word for word in rest),
-                side=bool(_SIDE.search(section)),
+                side=bool(_SIDE.search(section) or (in_fence and _SIDE_LEAD.search(lead))),
                 section=section,
             )
         if not in_fence and not line.strip():

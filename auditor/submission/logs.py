@@ -8,7 +8,7 @@ sides: lines of the committed script, and the shape of a Python file between sep
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 from auditor.submission.model import Log
@@ -41,6 +41,8 @@ _FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*\d+(?:/\d+)?\s.*loss|\d+/\d+ (
 _PAIR = re.compile(r"(?<![\w./%-])([A-Za-z_]\w*)[:=](\[[^\]\n]{0,300}\]|'[^'\n]*'|\"[^\"\n]*\"|[^\s:=,;][^\s,;]*)")
 _WHOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:=]\s+(\S.{0,400}?)\s*$")
 _LATE = re.compile(r"\s*\w+(?::\w+)*:(?:start|enabled|disabled|on|off|config|settings?|begin)\b")
+_SCORE = re.compile(r"(?<![\w.])[0-4]\.\d{4,}")
+_LAST_SCORES = 8
 _RESULT_KEY = re.compile(r"loss|bpb|bpp|time|elapsed|step$|steps_|progress|memory|tok_?s|lr_now", re.IGNORECASE)
 
 
@@ -131,6 +133,21 @@ def _echo_end(lines: list[str], start: int, script_lines: Collection[str]) -> in
         elif _RUN_LINE.match(line) and i - last <= 3:
             return last + 1
     return last + 1
+
+
+def claimed_first(logs: Sequence[Log], claim: float | None) -> tuple[Log, ...]:
+    """The logs in their order, but those that end with the claimed number come first (RULES, trap 23)."""
+    if claim is None or len(logs) < 2:
+        return tuple(logs)
+    return tuple(sorted(logs, key=lambda log: not _ends_with(log.text, claim)))
+
+
+def _ends_with(text: str, claim: float) -> bool:
+    """Whether one of the last scores of a log is the claimed one, to four decimals at least."""
+    decimals = max(4, len(repr(claim).partition(".")[2]))
+    scores = [line for line in text.split("\n") if "bpb" in line][-_LAST_SCORES:]
+    numbers = (float(number) for line in scores for number in _SCORE.findall(line))
+    return any(abs(number - claim) < 0.6 * 10.0**-decimals for number in numbers)
 
 
 def printed_settings(text: str) -> Mapping[str, str]:

@@ -174,6 +174,7 @@ def _criteria(tree: Tree, headline: str) -> tuple[tuple[str, _Key], ...]:
         ("it alone holds a script that trains", lambda folder: folder.trains),
         ("its score is in the headline", lambda folder: _in_headline(folder, headline)),
         ("it alone has logs or a score in submission.json", lambda folder: folder.evidenced),
+        ("it alone carries a submission.json", lambda folder: folder.submission is not None),
         ("its date is the newest", lambda folder: folder.date),
         ("it is in the record track", lambda folder: "non_record" not in folder.path),
         ("its score is the lowest", lambda folder: -(folder.claimed or 9.0)),

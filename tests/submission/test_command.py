@@ -86,6 +86,13 @@ def test_an_ablation_section_does_not_speak_for_the_headline() -> None:
     assert read_command(text, NAMES).env == {"A": "on"}
 
 
+def test_a_block_that_shows_how_to_override_does_not_speak_for_the_headline() -> None:
+    text = fenced("torchrun --nproc_per_node=8 train_gpt.py")
+    text += "\n\nOverride with variables if needed:\n\n```bash\nTTT=0 torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    assert read_command(text, NAMES).env == {}
+    assert read_command(text.replace("Override with variables if needed", "The record"), NAMES).env == {"TTT": "0"}
+
+
 def test_the_first_of_equal_commands_is_taken() -> None:
     text = fenced("SEED=1 torchrun --nproc_per_node=8 train_gpt.py", "SEED=2 torchrun --nproc_per_node=8 train_gpt.py")
     assert read_command(text, NAMES).env == {"SEED": "1"}

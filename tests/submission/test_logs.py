@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.submission import logs as module
-from auditor.submission.logs import decode, echo_lines, is_log_name, printed_settings, read_log, without_echo
+from auditor.submission.logs import (
+    claimed_first,
+    decode,
+    echo_lines,
+    is_log_name,
+    printed_settings,
+    read_log,
+    without_echo,
+)
+from auditor.submission.model import Log
 
 SCRIPT = '''"""The trainer. val_bpb:9.9999 is what this docstring says."""
 import os
@@ -203,3 +212,12 @@ def test_any_mixture_of_lines_ends_and_adds_nothing(lines: list[str]) -> None:
 )
 def test_many_hostile_lines_take_bounded_time(line: str) -> None:
     read_log("a.log", ((line + "\n") * (400_000 // len(line))).encode(), echo_lines(SCRIPT))
+
+
+def test_a_log_that_ends_with_the_claimed_number_comes_first() -> None:
+    plain = Log("a.log", "final val_bpb:1.1477", {})
+    adapted = Log("b.log", "final val_bpb:1.1477\nadapted val_bpb:1.1160", {})
+    assert claimed_first([plain, adapted], 1.116) == (adapted, plain)
+    assert claimed_first([plain, adapted], 1.1477) == (plain, adapted)
+    assert claimed_first([plain, adapted], 1.2) == (plain, adapted)
+    assert claimed_first([plain, adapted], None) == (plain, adapted)

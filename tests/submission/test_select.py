@@ -83,6 +83,11 @@ def test_a_folder_with_a_run_on_record_beats_a_newer_draft() -> None:
     assert chosen(record(A, log=True) | record(B)) == f"{A}/train_gpt.py"
 
 
+def test_a_folder_that_declares_itself_beats_a_newer_script_alone() -> None:
+    older = {f"{A}/submission.json": b'{"val_bpb": null}', **record(A)}
+    assert chosen(older | record(B)) == f"{A}/train_gpt.py"
+
+
 def test_a_stale_copy_of_an_upstream_record_loses_even_when_newer() -> None:
     files = record(A, 1.1) | record(B, 1.0)
     assert chosen(files, upstream=frozenset({B})) == f"{A}/train_gpt.py"
