@@ -220,6 +220,32 @@ def sweep(
 
 
 @app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD.jsonl", help="Reports, one a line.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW.jsonl", help="Reports, one a line.", show_default=False)],
+    format: DataFormat = TextOrJson.text,
+    output: Output = None,
+) -> None:
+    """Say which verdicts changed between two sweeps, and which findings came or went.
+
+    Exits with 0 when the two say the same of the same pull requests, with 1 otherwise. A finding that only moved is
+    the same finding.
+
+    \b
+    Examples:
+      pgolf diff monday.jsonl friday.jsonl
+      pgolf diff old.jsonl new.jsonl --format json
+    """
+    with failing(None):
+        from auditor.report.compare import as_json, as_text, compare, load
+
+        writable(output)
+        found = compare(load(old), load(new))
+        emit(as_json(found) if format is TextOrJson.json else as_text(found), output)
+        raise typer.Exit(ExitCode.FLAG if found.differs else ExitCode.CLEAN)
+
+
+@app.command()
 def demo(
     format: OutputFormat = Format.text,
     output: Output = None,
