@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from auditor.submission.mirror import Mirror
 from auditor.sweep import pulls
+from auditor.verdict import ExitCode
 
 SEED = 1017
 
@@ -30,3 +34,25 @@ def chosen(mirror: Path, prs: str, sample: int | None) -> list[int]:
     if sample is not None and sample < len(wanted):
         wanted = sorted(random.Random(SEED).sample(wanted, sample))
     return wanted
+
+
+def swept(mirror: Path, prs: Iterable[int], folder: Path, *options: str) -> Path:
+    """The reports on these pull requests, as `pgolf sweep` writes them to a file in `folder`."""
+    out = folder / "reports.jsonl"
+    listed = ",".join(map(str, sorted(set(prs))))
+    command = [
+        sys.executable,
+        "-m",
+        "auditor.cli",
+        "sweep",
+        "--mirror",
+        str(mirror),
+        "--prs",
+        listed,
+        "--out",
+        str(out),
+    ]
+    done = subprocess.run([*command, *options], check=False, stdout=subprocess.DEVNULL)
+    if done.returncode not in (ExitCode.CLEAN, ExitCode.FLAG, ExitCode.HOLD, ExitCode.USAGE) or not out.exists():
+        raise SystemExit(f"the sweep ended with {done.returncode}")
+    return out

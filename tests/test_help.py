@@ -28,6 +28,7 @@ def test_only_commands_that_work_are_listed() -> None:
     assert [line.split()[0] for line in listed] == [
         "audit",
         "sweep",
+        "diff",
         "demo",
         "timeline",
         "explain",
