@@ -46,6 +46,10 @@ class Evaluator(ABC):
         """Elements that are known apart (`objects`)."""
 
     @abstractmethod
+    def note_applied(self, number: int, node: ast.AST, base: Val) -> None:
+        """An update takes effect (`objects`)."""
+
+    @abstractmethod
     def lookup(self, name: str) -> Val | None:
         """Value of a name (`expressions`)."""
 

@@ -285,6 +285,14 @@ KNOWN_LIBRARIES = sys.stdlib_module_names | {
 _FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 
 
+def _receiver(call: ast.AST) -> ast.expr | None:
+    """What an in-place method is called on; `x` for `x.mul_(a).add_(b)`."""
+    view: ast.expr | None = None
+    while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.endswith("_"):
+        view = call = call.func.value
+    return view
+
+
 class Library(Training):
     """Library calls and methods of library types."""
 
@@ -467,9 +475,12 @@ class Library(Training):
         t = NONE
         for arg in [*args, *kwargs.values()]:
             t = join_taint(t, self.content(arg))
-        view = getattr(getattr(node, "func", None), "value", None)
+        view = _receiver(node)
+        containers: list[Obj] = []
         if not tensors and isinstance(view, ast.Subscript):  # a slice is a view of its tensor
-            tensors = [o for o in self.ev(view.value).objs if o.kind == "tensor"]
+            whole = self.ev(view.value).objs
+            tensors = [o for o in whole if o.kind == "tensor"]
+            containers = [o for o in whole if o.kind in ("dict", "list")]
         for obj in tensors:
             if name in ("zero_",):
                 if not self.weak:
@@ -489,10 +500,12 @@ class Library(Training):
                         self.add_state(obj, t.upd)
         if tensors:
             return base
-        target = getattr(node, "func", None)
         value = of_taint(join_taint(self.content(base), t), base.loops, base.old)
-        if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and not base.objs and t is not NONE:
-            self.assign_name(target.value.id, value)
+        if not base.objs and t is not NONE:
+            if isinstance(view, ast.Name):
+                self.assign_name(view.id, value)
+            for obj in containers if t.upd else ():
+                self.store_elem(obj, value)
         return value
 
     def text_method(self, base: Val, name: str, args: Args) -> Val:

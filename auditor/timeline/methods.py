@@ -21,6 +21,7 @@ from auditor.timeline.values import (
     is_params,
     join,
     join_taint,
+    of_obj,
     of_taint,
     vary,
     with_flags,
@@ -232,11 +233,21 @@ def _equal(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
     return self.compared(base, [args[0]], node, equality=True) if args else None
 
 
+def _map(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`executor.map(f, xs)`: the function runs for every element."""
+    if len(args) > 1 and any(o.kind in ("func", "bound", "partial") for o in args[0].objs):
+        out = self.alloc("list", "list", node)
+        self.store_elem(out, self.call_value(args[0], [self.iterate(a, node, 0) for a in args[1:]], {}, node))
+        return of_obj(out)
+    return None
+
+
 METHODS.update(
     {
         "eq": _equal,
         "ne": _equal,
         "submit": _submit,
+        "map": _map,
         "backward": _backward,
         "step": _step,
         "zero_grad": _zero_grad,

@@ -484,7 +484,7 @@ class Objects(Expressions):
                 value = item if value is None else join(value, item)
             return value
         if kind == "libmod":
-            if obj.elem is None and not obj.fields:
+            if is_params(v) or (obj.elem is None and not obj.fields):
                 return Val(objs=(obj,), taint=v.taint)
             return self.join_fields(obj, UNKNOWN)
         if kind == "inst":

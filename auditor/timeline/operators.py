@@ -16,6 +16,7 @@ from auditor.timeline.values import (
     BITS,
     DIFF,
     FALSE,
+    GRAD,
     HASH,
     NOCONST,
     NONE,
@@ -30,6 +31,7 @@ from auditor.timeline.values import (
     Taint,
     Val,
     constant,
+    is_params,
     join,
     join_taint,
     of_taint,
@@ -127,6 +129,10 @@ class Operators(Flow):
         if op is ast.Div:
             t = self.divide(a, b, right, t)
         elif op in (ast.Add, ast.Sub, ast.Mult):
+            if op is not ast.Mult and is_params(left) and b.flags & GRAD:
+                for number, _ in b.upd:
+                    if number >= 0:
+                        self.note_applied(number, node, left)
             if op is ast.Mult:
                 for value in (left, right):
                     if t.nll and isinstance(value.const, float) and abs(value.const * LN2 - 1.0) < 1e-3:

@@ -78,6 +78,8 @@ class Subscripts(Operators):
                 value = self.subscript_list(obj, index, is_slice, base)
             elif kind == "dict":
                 value = self.subscript_dict(obj, index, node)
+            elif kind == "opt" and index.const == "params" and obj.extra:  # one of its `param_groups`
+                value = Val(objs=tuple(obj.extra), taint=taint(flags=PARAMS | DIFF))
             elif kind == "lib":
                 value = self.subscript_lib(obj, index, node)
             elif kind == "inst" and not is_params(base):
