@@ -50,6 +50,10 @@ class Evaluator(ABC):
         """An update takes effect (`objects`)."""
 
     @abstractmethod
+    def load_state(self, base: Val, state: Val, node: ast.AST) -> None:
+        """Weights become what a snapshot holds (`modules`)."""
+
+    @abstractmethod
     def lookup(self, name: str) -> Val | None:
         """Value of a name (`expressions`)."""
 

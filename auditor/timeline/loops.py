@@ -14,6 +14,7 @@ from auditor.timeline.frames import LoopContext, Snapshot
 from auditor.timeline.values import (
     NOCONST,
     Val,
+    is_params,
     join,
     same,
     vary,
@@ -51,7 +52,13 @@ class Loops(Calls):
             self.run(node.body)
             return True
 
-        self.loop(loop, step, node.orelse, once=once, always=count is not None and count > 0)
+        always = (count is not None and count > 0) or self.of_parameters(source)
+        self.loop(loop, step, node.orelse, once=once, always=always)
+
+    def of_parameters(self, source: Val) -> bool:
+        """Whether an iterable gives the parameters of a module, of which there are some."""
+        found = [source, *(obj.elem for obj in source.objs if obj.kind == "list" and obj.elem is not None)]
+        return any(is_params(v) or any(map(is_params, v.items or ())) for v in found)
 
     def note_empty_loop(self, node: ast.For | ast.AsyncFor) -> None:
         """Remember a loop that the configuration leaves empty."""

@@ -9,11 +9,13 @@ from auditor.timeline.registry import METHODS, Args, Kwargs
 from auditor.timeline.values import (
     BITS,
     DIFF,
+    GRAD,
     NOCONST,
     NONE,
     NONE_VAL,
     NORMED,
     PROB,
+    STATE,
     UNKNOWN,
     VOCAB,
     Val,
@@ -106,7 +108,9 @@ def _glob(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
 def _copy(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     if is_params(base) and args:
         t = self.content(args[0])
-        if not self.weak or t.upd or t.toks:
+        if t.flags & STATE and not t.flags & GRAD and not t.toks:
+            self.load_state(base, args[0], node)  # `p.copy_(before[name])` for every parameter
+        elif not self.weak or t.upd or t.toks:
             self.write_parameters(base, args[0], node)
         return base
     return None
