@@ -143,7 +143,7 @@ class Calls(Classes):
             result = value if result is None else join(result, value)
         if rest or not base.objs or (result is None):
             value = self.value_method(
-                Val(base.const, base.items, tuple(rest), base.lin, base.loops, base.old, base.taint),
+                Val(base.const, base.items, tuple(rest), base.lin, base.loops, base.old, base.taint, base.axes),
                 name,
                 args,
                 kwargs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from auditor.timeline.axes import Kind
 from auditor.timeline.values import Dep, Region
 
 UpdateKind = Literal["gradient", "counts", "statistic"]
@@ -94,6 +95,20 @@ class Score:
     deps: frozenset[Judged] = frozenset()
     mapped: bool = False
     """What is scored is a property of the tokens (a byte, a class), not the tokens."""
+    crossings: frozenset[int] = frozenset()
+    """How the predictions of a position came to hold other positions."""
+    itself: bool = False
+    """The scored tokens are among those that the model is given: a masked or a denoising objective."""
+
+
+@dataclass
+class Crossing:
+    """Inside the model, positions come to hold what other positions hold: later ones, or the one before."""
+
+    number: int
+    kind: Kind
+    place: Place
+    why: str
 
 
 @dataclass
@@ -175,6 +190,7 @@ class Timeline:
     updates: list[Update] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     count_reads: list[CountRead] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
     mixes: list[Mix] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     copies: list[Place] = field(default_factory=list)

@@ -70,7 +70,7 @@ class Expressions(Subscripts):
         mask = self.first_iteration
         t = v.taint
         deps = frozenset(d for d in t.deps if not d.loops & mask)
-        return v if deps == t.deps else retaint(v, taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags))
+        return v if deps == t.deps else retaint(v, taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings))
 
     def lookup(self, name: str) -> Val | None:
         """Value of a name: local, enclosing, global."""

@@ -63,7 +63,8 @@ class Flow(Recorder):
         if found is None:
             toks = frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in t.toks)
             upd = self.age_updates(t.upd, bit)
-            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags)
+            crossings = t.crossings if self.in_module() else frozenset[int]()  # the next window comes after this one
+            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings)
         return found
 
     def age_updates(self, upd: Carrieds, bit: int) -> Carrieds:
@@ -77,7 +78,7 @@ class Flow(Recorder):
     def age(self, v: Val, bit: int) -> Val:
         """A value as seen from the next iteration of a loop."""
         t = v.taint
-        if t is not NONE and (t.toks or t.upd):
+        if t is not NONE and (t.toks or t.upd or t.crossings):
             t = self.age_taint(t, bit)
         items = v.items
         if items is not None:
@@ -89,7 +90,7 @@ class Flow(Recorder):
         loops, old = v.loops, v.old
         if loops & bit:
             loops, old = loops & ~bit, old | bit
-        return Val(v.const, items, v.objs, v.lin, loops, old, t)
+        return Val(v.const, items, v.objs, v.lin, loops, old, t, v.axes)
 
     def cross_back_edge(self, bit: int) -> None:
         """One iteration of a loop ends and the next begins."""

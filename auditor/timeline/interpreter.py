@@ -88,6 +88,7 @@ class Interpreter(Statements):
                 update.applied.append(update.place)
         timeline.updates = [u for u in self.update_list if u.applied]
         timeline.count_reads = self.read_list
+        timeline.crossings = list(self.crossings.values())
         timeline.mixes = list(self.mixes.values())
         timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)
         timeline.steps = self.steps

@@ -10,6 +10,8 @@ import ast
 import math
 import sys
 
+from auditor.timeline import sequence
+from auditor.timeline.axes import Axes, Effect
 from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
 from auditor.timeline.training import Training
 from auditor.timeline.values import (
@@ -17,6 +19,7 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     HASH,
+    NOCONST,
     NONE,
     NONE_VAL,
     PARAMS,
@@ -298,6 +301,27 @@ class Library(Training):
 
     def call_lib(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of a library function or class."""
+        value = self.called(path, args, kwargs, node)
+        if not args and not kwargs or value.const is not NOCONST:
+            return value
+        parts = self.literal_elements(args[0]) if args and path.startswith("torch.") else None
+        if any(v.axes is not None for v in (*args, *kwargs.values(), *(parts or ()))):
+            effect = sequence.of_function(path, args, kwargs, parts)
+            value = self.stateful(value, effect, args, kwargs, node) or self.laid(value, effect, node)
+        return value
+
+    def stateful(self, value: Val, effect: Effect, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+        """A recurrent operation gives its output and the state after the last position."""
+        if not any(kwargs[k].const is True for k in sequence.FINAL_STATE if k in kwargs):
+            return None
+        if not any(v.axes is not None and "T" in v.axes.tags for v in (*args, *kwargs.values())):
+            return None  # a part of the sequence: its last state is earlier than the next part
+        output = self.laid(value, effect, node)
+        state = self.laid(value, Effect(None, sequence.CARRIED), node)
+        return Val(items=(output, state), loops=value.loops, old=value.old)
+
+    def called(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
+        """What a call of a library returns."""
         last = path.rpartition(".")[2]
         handler = PATHS.get(path) or FUNCTIONS.get(last)
         if handler is not None:
@@ -315,7 +339,7 @@ class Library(Training):
         if last in ALLOCATORS and (path.startswith(("torch.", "numpy.", "cupy."))):
             return self.new_tensor(last, args, node)
         if path.startswith("torch.nn.") and last[:1].isupper():
-            return self.new_libmod(last, args, node)
+            return self.new_libmod(last, args, kwargs, node)
         if path.startswith("math.") and args and all(isinstance(a.const, (int, float)) for a in args):
             fn = PURE_MATH.get(last)
             if fn is not None:
@@ -374,9 +398,11 @@ class Library(Training):
             self.add_content(obj, self.content(args[1]))
         return of_obj(obj)
 
-    def new_libmod(self, name: str, args: Args, node: ast.AST) -> Val:
+    def new_libmod(self, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A module of a library."""
         obj = self.alloc("libmod", name, node)
+        if name in sequence.SHAPED_MODULES:
+            obj.extra = (args, kwargs)
         self.note_model(name, args)
         if name in ("ModuleList", "Sequential", "ModuleDict", "ParameterList", "ParameterDict"):
             for index, arg in enumerate(args):
@@ -429,12 +455,31 @@ class Library(Training):
         result = self.unknown(*args, *kwargs.values())
         t = join_taint(result.taint, taint(upd=self.states_of(obj)))
         out = of_taint(with_flags(t, DIFF, HASH), result.loops, result.old)
+        if args and args[0].axes is not None:
+            out = self.laid(out, sequence.of_module(obj, args, kwargs), node)
         if obj in self.hooks:
             self.run_hooks(obj, args, out, node)
         return out
 
     def value_method(self, base: Val, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A method of a tensor, array, text, or a value that is not known."""
+        value = self.method_value(base, name, args, kwargs, node)
+        if base.axes is not None or any(v.axes is not None for v in args):
+            if name == "size" and base.axes is not None:
+                return self.size_of(base.axes, args)
+            value = self.laid(value, sequence.of_method(name, base, args, kwargs), node)
+        return value
+
+    def size_of(self, axes: Axes, args: Args) -> Val:
+        """`t.size()`, `t.size(dim)`."""
+        sizes = tuple(Val(axes=Axes(tag, "size")) for tag in axes.tags)
+        at = args[0].const if args else None
+        if not args:
+            return Val(items=sizes)
+        return sizes[at] if isinstance(at, int) and -len(sizes) <= at < len(sizes) else UNKNOWN
+
+    def method_value(self, base: Val, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
+        """What a method returns."""
         handler = METHODS.get(name)
         if handler is not None:
             result = handler(self, base, args, kwargs, node)

@@ -8,6 +8,7 @@ from typing import Any
 from auditor.timeline.contract import Evaluator
 from auditor.timeline.events import (
     CountRead,
+    Crossing,
     Mix,
     Read,
     ReportEvent,
@@ -29,8 +30,10 @@ from auditor.timeline.values import (
     join_taint,
     of_taint,
     reset_tables,
+    retaint,
     same,
     taint,
+    with_crossings,
     with_flags,
 )
 
@@ -81,6 +84,7 @@ class Machine(Evaluator):
         self.updates: dict[tuple[Any, ...], Update] = {}
         self.scores: dict[tuple[Any, ...], Score] = {}
         self.reads: dict[tuple[Any, ...], CountRead] = {}
+        self.crossings: dict[tuple[int, str], Crossing] = {}
         self.mixes: dict[tuple[Any, ...], Mix] = {}
         self.reports: dict[tuple[Any, ...], ReportEvent] = {}
         self.update_list: list[Update] = []
@@ -157,6 +161,8 @@ class Machine(Evaluator):
 
     def store_field(self, obj: Obj, name: Any, value: Val) -> None:
         """Update of a field: strong on straight-line code, weak under unknown branches and in loops."""
+        if value.taint.crossings and self.is_module(obj):  # a statistic of this call, for a later one
+            value = retaint(value, with_crossings(value.taint, frozenset()))
         old = obj.fields.get(name)
         if old is not None:
             if self.weak:
@@ -180,6 +186,8 @@ class Machine(Evaluator):
 
     def add_content(self, obj: Obj, t: Taint) -> None:
         """Content flows into a tensor or buffer."""
+        if obj.owners:
+            t = with_crossings(t, frozenset())
         new = join_taint(obj.content, t)
         if new is not obj.content:
             obj.content = new

@@ -6,6 +6,8 @@ import ast
 from typing import Any
 
 from auditor.program.linear import atom
+from auditor.timeline import sequence
+from auditor.timeline.axes import Axes, Effect
 from auditor.timeline.expressions import Expressions
 from auditor.timeline.values import (
     COPY,
@@ -89,6 +91,8 @@ class Objects(Expressions):
                 result = value if result is None else join(result, value)
         if result is not None:
             return result
+        if base.axes is not None and name in ("shape", "mT", "values", "indices", "data", "T"):
+            return self.axis_attribute(base, name, node)
         if name in METADATA:
             return UNKNOWN
         if name in ("backward", "step"):
@@ -109,6 +113,18 @@ class Objects(Expressions):
         if any(o.kind in ("inst", "libmod") for o in base.objs) and t.flags & DIFF and not t.toks:
             return Val(objs=tuple(o for o in base.objs if o.kind in ("inst", "libmod")), taint=taint(flags=DIFF))
         return of_taint(t, base.loops, base.old)
+
+    def axis_attribute(self, base: Val, name: str, node: ast.AST) -> Val:
+        """Attributes of a tensor whose axes are known."""
+        axes = base.axes
+        if axes is None or axes.kind == "size":
+            return UNKNOWN
+        if name == "shape":
+            return Val(items=tuple(Val(axes=Axes(tag, "size")) for tag in axes.tags))
+        value = of_taint(self.content(base), base.loops, base.old)
+        if name in ("values", "indices"):
+            return self.laid(value, Effect(axes._replace(kind="tensor")), node)
+        return self.laid(value, sequence.of_method(name, base, [], {}), node)
 
     def parameter_attribute(self, base: Val, name: str, node: ast.AST) -> Val:
         """Attributes of a value that stands for parameters."""
@@ -412,7 +428,7 @@ class Objects(Expressions):
 
     def write_tensor(self, obj: Obj, t: Taint, key: Taint, key_is_val: bool, node: ast.AST) -> None:
         """Content goes into an array; a key made of validation tokens makes it a cache."""
-        self.add_content(obj, taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags & ~HASH))
+        self.add_content(obj, with_flags(t, drop=HASH))
         if t.upd:
             self.add_state(obj, t.upd)
         if key_is_val:
@@ -467,6 +483,8 @@ class Objects(Expressions):
         if result is None:
             t = v.taint if not v.objs else self.content(v)
             result = of_taint(with_flags(t), v.loops, v.old)
+            if v.axes is not None and v.axes.kind != "size":  # a piece, or what lies along the first axis
+                result = self.laid(result, sequence.of_subscript(v.axes, ast.Constant(0), self.ev), node)
             if not loops:
                 return result
         return self.picked(result, of_taint(NONE, loops), v.loops)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.program.linear import Linear, add, scale
+from auditor.timeline import sequence
 from auditor.timeline.events import (
     Mix,
 )
@@ -84,6 +85,15 @@ class Operators(Flow):
 
     def binary(self, op: type, left: Val, right: Val, node: ast.AST) -> Val:
         """An arithmetic operation on abstract values."""
+        value = self.combined(op, left, right, node)
+        if left.axes is None and right.axes is None:
+            return value
+        if op is ast.Div and left.taint.crossings:
+            value = self.uncancelled(value, left, right)
+        return self.laid(value, sequence.of_binary(op, left, right), node)
+
+    def combined(self, op: type, left: Val, right: Val, node: ast.AST) -> Val:
+        """What an operation makes of constants, positions and contents."""
         if left.const is not NOCONST and right.const is not NOCONST:
             folded = self.fold(op, left.const, right.const)
             if folded is not None:
@@ -245,8 +255,8 @@ class Operators(Flow):
             return constant(-v.const if isinstance(node.op, ast.USub) else v.const)
         if isinstance(node.op, ast.USub):
             t = self.content(v)
-            return Val(lin=scale(v.lin, -1), loops=v.loops, old=v.old, taint=t)
-        return of_taint(self.content(v), v.loops, v.old)
+            return Val(lin=scale(v.lin, -1), loops=v.loops, old=v.old, taint=t, axes=v.axes)
+        return Val(loops=v.loops, old=v.old, taint=self.content(v), axes=v.axes)
 
     def _ev_boolop(self, node: ast.BoolOp) -> Val:
         stop = isinstance(node.op, ast.Or)
@@ -294,11 +304,14 @@ class Operators(Flow):
             old |= right.old
         if t is not NONE:  # where a token is equal to another says where it is, not what it is
             t = taint(
-                frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH)
+                frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH), t.crossings
             )
             if equality and t.flags & STORED:
                 t = with_flags(t, self.note_copy(node, left, rights[0]))
-        return of_taint(t, loops, old)
+        value = of_taint(t, loops, old)
+        if left.axes is None and rights[0].axes is None:
+            return value
+        return self.laid(value, sequence.of_compare(left, rights[0]), node)
 
     def compare(self, op: type, left: Val, right: Val) -> bool | None:
         """A comparison, when its outcome is known."""

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+from auditor.timeline.axes import Effect, Kind
 from auditor.timeline.events import (
     ConfigRead,
     CountRead,
+    Crossing,
     Judged,
     Loop,
     Place,
@@ -32,7 +34,9 @@ from auditor.timeline.values import (
     Region,
     Taint,
     Val,
+    retaint,
     taint,
+    with_crossings,
 )
 
 
@@ -97,6 +101,7 @@ class Recorder(Machine):
         found.regions = regions
         found.mapped |= bool(target.flags & MAPPED)
         found.depends |= depends
+        found.crossings |= logits.crossings
         nll = frozenset((found.number,)) | logits.nll
         return taint(
             target.toks,
@@ -106,6 +111,39 @@ class Recorder(Machine):
             logits.counts,
             DIFF | (logits.flags & ~(GRAD | STATE)),
         )
+
+    def laid(self, v: Val, effect: Effect, node: ast.AST) -> Val:
+        """`v` with the axes that an operation leaves, marked where the operation lets positions see others."""
+        t = v.taint
+        if effect.why and (t.flags & DIFF or effect.kind != "previous"):  # ids of two positions may be hashed together
+            t = with_crossings(t, t.crossings | {self.crossing(node, effect.kind, effect.why)})
+        if t is v.taint and effect.axes == v.axes:
+            return v
+        return Val(v.const, v.items, v.objs, v.lin, v.loops, v.old, t, effect.axes)
+
+    def crossing(self, node: ast.AST, kind: Kind, why: str) -> int:
+        """Positions come to hold others at `node`."""
+        key = (id(node), kind)
+        found = self.crossings.get(key)
+        if found is None:
+            place = self.place(getattr(node, "lineno", 0))
+            found = self.crossings[key] = Crossing(len(self.crossings), kind, place, why)
+        return found.number
+
+    def uncancelled(self, v: Val, left: Val, right: Val) -> Val:
+        """A quotient: a divisor common to both sides cancels."""
+        both = left.taint.crossings & right.taint.crossings
+        common = frozenset(c.number for c in self.crossings.values() if c.kind == "scale" and c.number in both)
+        return retaint(v, with_crossings(v.taint, v.taint.crossings - common)) if common else v
+
+    def in_module(self) -> bool:
+        """Whether we are inside a method of a module: in the model, not in the loop over windows around it."""
+        frame: Frame | None = self.frame
+        while frame is not None:
+            if frame.owner is not None and frame.owner.extra.get("module"):
+                return True
+            frame = frame.caller
+        return False
 
     def depend(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
         """State that updates have reached is read for these tokens."""

@@ -6,6 +6,7 @@ import ast
 
 from auditor.program.index import statements
 from auditor.program.linear import Linear, add
+from auditor.timeline import sequence
 from auditor.timeline.operators import PLAIN, Operators
 from auditor.timeline.values import (
     COPY,
@@ -62,6 +63,13 @@ class Subscripts(Operators):
 
     def subscript(self, base: Val, index_node: ast.AST, node: ast.AST) -> Val:
         """`base[index]` for reading."""
+        out = self.picked_from(base, index_node, node)
+        if base.axes is not None and base.axes.kind != "size":
+            out = self.laid(out, sequence.of_subscript(base.axes, index_node, self.ev), node)
+        return out
+
+    def picked_from(self, base: Val, index_node: ast.AST, node: ast.AST) -> Val:
+        """What an index picks, by what the base may be."""
         if base.items is not None:
             picked = self.subscript_tuple(base, index_node)
             if picked is not None:
@@ -183,7 +191,7 @@ class Subscripts(Operators):
         t = value.taint
         if t.toks:
             t = with_regions(t, (r._replace(loops=r.loops | loops, old=r.old | index.old) for r in t.toks))
-        return Val(value.const, items, value.objs, value.lin, value.loops | loops, value.old | index.old, t)
+        return Val(value.const, items, value.objs, value.lin, value.loops | loops, value.old | index.old, t, value.axes)
 
     def subscript_dict(self, obj: Obj, index: Val, node: ast.AST) -> Val:
         """`dict[key]`; a key of validation tokens makes it a look-up."""
@@ -232,7 +240,8 @@ class Subscripts(Operators):
         flags = (t.flags | key.flags) & ~HASH
         if fixed and not t.flags & DIFF and not counts and value is not UNKNOWN:
             flags |= MAPPED | (PIECE if exact or key.flags & MAPPED else 0)
-        out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags)
+        crossings = t.crossings | key.crossings
+        out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags, crossings)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
 
     def is_present(self, key: Taint) -> bool:

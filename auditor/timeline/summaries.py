@@ -13,9 +13,10 @@ import ast
 from typing import Any
 
 from auditor.program.linear import Linear, add, scale
+from auditor.timeline.axes import Axes
 from auditor.timeline.machine import MAX_DEPTH, NEVER
 from auditor.timeline.natives import Natives
-from auditor.timeline.values import NOCONST, NONE, PARAMS, UNKNOWN, Carried, Obj, Region, Taint, Val, taint
+from auditor.timeline.values import DIFF, HASH, NOCONST, NONE, PARAMS, UNKNOWN, Carried, Obj, Region, Taint, Val, taint
 
 MAX_ARGUMENTS = 16
 _LOW = (1 << MAX_ARGUMENTS) - 1
@@ -33,6 +34,8 @@ class Summaries(Natives):
         definition = fn.node
         if self.depth >= MAX_DEPTH or self.stack.count(definition) >= 2:
             return self.unknown(*args, *kwargs.values())
+        if args and args[0].objs and self.is_module(args[0].objs[0]):
+            args, kwargs = self.token_axes(args, kwargs)
         owner = fn.frame
         closure = owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef)
         if closure or self.first_iteration or definition in self.impure or len(args) + len(kwargs) > MAX_ARGUMENTS:
@@ -62,6 +65,15 @@ class Summaries(Natives):
             self.summaries[key] = summary
         return self.substitute(summary, values, states)
 
+    def token_axes(self, args: list[Val], kwargs: dict[str, Val]) -> tuple[list[Val], dict[str, Val]]:
+        """Token ids that are given to the model from outside are laid out batch by positions."""
+        ids = [v for v in (*args, *kwargs.values()) if v.axes is None and v.const is NOCONST and v.items is None]
+        raw = [v for v in ids if (t := self.content(v)).toks and not t.flags & (DIFF | HASH) and not t.nll]
+        if not raw or self.in_module():
+            return args, kwargs
+        marked = {id(v): Val(v.const, None, v.objs, v.lin, v.loops, v.old, v.taint, Axes("BT")) for v in raw}
+        return [marked.get(id(v), v) for v in args], {k: marked.get(id(v), v) for k, v in kwargs.items()}
+
     def observe(
         self, fn: Obj, definition: Any, args: list[Val], kwargs: dict[str, Val], node: ast.AST
     ) -> tuple[Val, bool]:
@@ -78,7 +90,7 @@ class Summaries(Natives):
     def flatten(self, v: Val) -> Val:
         """A plain tensor counts by its content: a pure call does not write to it."""
         if v.objs and all(o.kind in ("tensor", "none") for o in v.objs) and not v.taint.flags & PARAMS:
-            return Val(v.const, v.items, (), v.lin, v.loops, v.old, self.content(v))
+            return Val(v.const, v.items, (), v.lin, v.loops, v.old, self.content(v), v.axes)
         return v
 
     def summary_key(self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...]) -> Any:
@@ -129,6 +141,8 @@ class Summaries(Natives):
             bool(t.toks),
             bool(t.upd),
             t.flags,
+            t.crossings,
+            v.axes,
             bool(v.loops),
             bool(v.old),
         )
@@ -143,7 +157,7 @@ class Summaries(Natives):
             t = self.substitute_taint(t, values, states)
         loops, old = _expand(summary.loops, values), _expand(summary.old, values)
         lin = _expand_linear(summary.lin, values)
-        return Val(summary.const, items, summary.objs, lin, loops, old, t)
+        return Val(summary.const, items, summary.objs, lin, loops, old, t, summary.axes)
 
     def substitute_taint(self, t: Taint, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Taint:
         """The content of a summary, with markers replaced."""
@@ -175,7 +189,7 @@ class Summaries(Natives):
                 upd |= _leaf(values, -carried.update).taint.upd
             else:
                 upd.add(carried)
-        return taint(frozenset(toks), frozenset(upd), t.deps, t.nll, t.counts, t.flags)
+        return taint(frozenset(toks), frozenset(upd), t.deps, t.nll, t.counts, t.flags, t.crossings)
 
 
 _PURE_ONCE = Val(const="pure once")
@@ -203,7 +217,7 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
     lin = Linear(0, ((-number, 1),)) if v.lin is not None and v.lin.terms else v.lin
     loops = 1 << index if v.loops else 0
     old = 1 << (MAX_ARGUMENTS + index) if v.old else 0
-    return Val(v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags))
+    return Val(v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings), v.axes)
 
 
 def _expand(mask: int, values: list[Val]) -> int:

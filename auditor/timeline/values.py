@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from auditor.program.linear import Linear
+from auditor.timeline.axes import Axes
 
 # Flags of a taint.
 VOCAB = 1  # scores or probabilities over the whole vocabulary
@@ -84,7 +85,7 @@ class Dep(NamedTuple):
 class Taint:
     """Content of a value; immutable and interned (use `taint`)."""
 
-    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "_hash")
+    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "_hash")
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Taint:
         nll: frozenset[int],
         counts: frozenset[int],
         flags: int,
+        crossings: frozenset[int],
     ) -> None:
         self.toks = toks
         self.upd = upd
@@ -101,6 +103,7 @@ class Taint:
         self.nll = nll
         self.counts = counts
         self.flags = flags
+        self.crossings = crossings
 
 
 _EMPTY: frozenset[Any] = frozenset()
@@ -112,7 +115,7 @@ def reset_tables() -> None:
     """Forget interned taints; called at the start of each analysis, so that memory stays bounded."""
     _TAINTS.clear()
     _JOINS.clear()
-    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0)] = NONE
+    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY)] = NONE
 
 
 def taint(
@@ -122,11 +125,12 @@ def taint(
     nll: frozenset[int] = _EMPTY,
     counts: frozenset[int] = _EMPTY,
     flags: int = 0,
+    crossings: frozenset[int] = _EMPTY,
 ) -> Taint:
     """The interned taint with these parts; too many regions are merged into one per split."""
     if len(toks) > MAX_REGIONS:
         toks = _merge_regions(toks)
-    key = (toks, upd, deps, nll, counts, flags)
+    key = (toks, upd, deps, nll, counts, flags, crossings)
     found = _TAINTS.get(key)
     if found is None:
         found = _TAINTS[key] = Taint(*key)
@@ -157,7 +161,7 @@ def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
     return toks
 
 
-NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0)
+NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY)
 reset_tables()
 
 
@@ -171,7 +175,13 @@ def join_taint(a: Taint, b: Taint) -> Taint:
     found = _JOINS.get(key)
     if found is None:
         found = _JOINS[key] = taint(
-            a.toks | b.toks, a.upd | b.upd, a.deps | b.deps, a.nll | b.nll, a.counts | b.counts, a.flags | b.flags
+            a.toks | b.toks,
+            a.upd | b.upd,
+            a.deps | b.deps,
+            a.nll | b.nll,
+            a.counts | b.counts,
+            a.flags | b.flags,
+            a.crossings | b.crossings,
         )
     return found
 
@@ -179,12 +189,17 @@ def join_taint(a: Taint, b: Taint) -> Taint:
 def with_flags(t: Taint, add: int = 0, drop: int = 0) -> Taint:
     """`t` with flags added and dropped."""
     flags = (t.flags | add) & ~drop
-    return t if flags == t.flags else taint(t.toks, t.upd, t.deps, t.nll, t.counts, flags)
+    return t if flags == t.flags else taint(t.toks, t.upd, t.deps, t.nll, t.counts, flags, t.crossings)
 
 
 def with_regions(t: Taint, toks: Iterable[Region]) -> Taint:
     """`t` with other token regions."""
-    return taint(frozenset(toks), t.upd, t.deps, t.nll, t.counts, t.flags)
+    return taint(frozenset(toks), t.upd, t.deps, t.nll, t.counts, t.flags, t.crossings)
+
+
+def with_crossings(t: Taint, crossings: frozenset[int]) -> Taint:
+    """`t` with other crossings."""
+    return t if t.crossings == crossings else taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags, crossings)
 
 
 class _NoConst:
@@ -242,7 +257,7 @@ class Obj:
 class Val:
     """An abstract value; immutable."""
 
-    __slots__ = ("const", "items", "objs", "lin", "loops", "old", "taint")
+    __slots__ = ("const", "items", "objs", "lin", "loops", "old", "taint", "axes")
 
     def __init__(
         self,
@@ -253,6 +268,7 @@ class Val:
         loops: int = 0,
         old: int = 0,
         taint: Taint = NONE,
+        axes: Axes | None = None,
     ) -> None:
         self.const = const
         self.items = items
@@ -261,6 +277,7 @@ class Val:
         self.loops = loops
         self.old = old
         self.taint = taint
+        self.axes = axes
 
     def __repr__(self) -> str:
         parts = []
@@ -305,7 +322,7 @@ def of_obj(obj: Obj) -> Val:
 
 def retaint(v: Val, t: Taint) -> Val:
     """`v` with another content."""
-    return v if v.taint is t else Val(v.const, v.items, v.objs, v.lin, v.loops, v.old, t)
+    return v if v.taint is t else Val(v.const, v.items, v.objs, v.lin, v.loops, v.old, t, v.axes)
 
 
 def is_params(v: Val) -> bool:
@@ -329,7 +346,7 @@ def vary(v: Val, loops: int) -> Val:
     """`v`, which differs from iteration to iteration of `loops`."""
     if v.loops | loops == v.loops:
         return v
-    return Val(v.const, v.items, v.objs, v.lin, v.loops | loops, v.old, v.taint)
+    return Val(v.const, v.items, v.objs, v.lin, v.loops | loops, v.old, v.taint, v.axes)
 
 
 def same(a: Val, b: Val) -> bool:
@@ -337,6 +354,8 @@ def same(a: Val, b: Val) -> bool:
     if a is b:
         return True
     if a.taint is not b.taint or a.loops != b.loops or a.old != b.old or a.lin != b.lin or a.objs != b.objs:
+        return False
+    if a.axes != b.axes:
         return False
     if a.const is not b.const and (type(a.const) is not type(b.const) or a.const != b.const):
         return False
@@ -349,6 +368,7 @@ def join(a: Val, b: Val) -> Val:
     """Least upper bound."""
     if a is b:
         return a
+    axes = a.axes if a.axes == b.axes or b.const is None else b.axes if a.const is None else None
     if a.const is b.const or (type(a.const) is type(b.const) and a.const == b.const):
         const = a.const
     else:
@@ -378,4 +398,4 @@ def join(a: Val, b: Val) -> Val:
         objs = a.objs + tuple(o for o in b.objs if o not in a.objs)
         if len(objs) > 12:
             objs = objs[:12]
-    return Val(const, items, objs, a.lin if a.lin == b.lin else None, a.loops | b.loops, a.old | b.old, t)
+    return Val(const, items, objs, a.lin if a.lin == b.lin else None, a.loops | b.loops, a.old | b.old, t, axes)

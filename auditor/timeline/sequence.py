@@ -1,0 +1,463 @@
+"""What library operations do to the axes of a tensor (`axes`), by the names that libraries give them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+
+from auditor.timeline import axes as ax
+from auditor.timeline.axes import LOST, Axes, Effect
+from auditor.timeline.registry import Args, Kwargs
+from auditor.timeline.values import DIFF, NOCONST, PARAMS, Obj, Val
+
+_ELEMENTWISE = frozenset(
+    "to cuda cpu contiguous float half bfloat16 double type type_as detach clone requires_grad_ relu gelu silu sigmoid"
+    " tanh exp log log1p log2 expm1 sqrt rsqrt square abs neg clamp clamp_min clamp_max dropout softplus elu leaky_relu"
+    " mish relu6 hardtanh logsigmoid softsign nan_to_num round floor ceil sign cos sin erf reciprocal logical_not"
+    " bitwise_not relu_ sigmoid_ tanh_ long int bool rms_norm layer_norm normalize cumsum cumprod logcumsumexp"
+    " zeros_like ones_like empty_like full_like rand_like randn_like data pow identity checkpoint_name".split()
+)
+_REDUCING = frozenset(
+    "sum mean prod std var amax amin any all logsumexp nansum nanmean count_nonzero std_mean var_mean norm".split()
+)
+_PICKING = frozenset("max min median mode kthvalue".split())
+_SCANNING = frozenset("softmax log_softmax softmin sort argsort topk flip fft ifft".split())
+_ARITHMETIC = {
+    "add": "add",
+    "sub": "add",
+    "mul": "multiply",
+    "add_": "add",
+    "sub_": "add",
+    "mul_": "multiply",
+    "div": "other",
+    "div_": "other",
+    "maximum": "other",
+    "minimum": "other",
+}
+_MASKING = frozenset("masked_fill masked_fill_ tril triu tril_ triu_".split())
+_SAME_SHAPE_MODULES = frozenset(
+    "RMSNorm LayerNorm Dropout Identity ReLU GELU SiLU Sigmoid Tanh Softplus LeakyReLU ELU Mish Hardtanh".split()
+)
+_RECURRENT = frozenset(["LSTM", "GRU", "RNN"])
+SHAPED_MODULES = frozenset(
+    ["Conv1d", "GroupNorm", "InstanceNorm1d", "MultiheadAttention", "TransformerEncoderLayer", *_RECURRENT]
+)
+"""Library modules of which the analysis keeps the arguments that they were made with."""
+_OPERATORS: dict[type, str] = {ast.Add: "add", ast.Sub: "add", ast.Mult: "multiply"}
+CARRIED = "the state after the last position enters another pass over the same sequence"
+FINAL_STATE = ("output_final_state", "return_final_states", "return_last_state", "return_final_state")
+"""Switches of recurrent operations that give the state after the last position as a second result."""
+_NO_MASK = "attention with neither `is_causal` nor a mask: every position sees later ones"
+
+
+def tensor(v: Val) -> Axes | None:
+    """The axes of a tensor, when they are known."""
+    return v.axes if v.axes is not None and v.axes.kind == "tensor" else None
+
+
+def is_scalar(v: Val) -> bool:
+    """Whether a value is a number."""
+    return v.const is not NOCONST or (v.axes is not None and v.axes.kind == "size")
+
+
+def is_weight(v: Val) -> bool:
+    """Whether a value is made of parameters alone."""
+    return bool(v.taint.flags & (PARAMS | DIFF)) and not v.taint.toks
+
+
+def integers(values: Sequence[Val]) -> list[int] | None:
+    """Constant integers, given one by one or as one tuple."""
+    if len(values) == 1 and values[0].items is not None:
+        values = values[0].items
+    out = [v.const for v in values if isinstance(v.const, int) and not isinstance(v.const, bool)]
+    return out if len(out) == len(values) else None
+
+
+def of_binary(op: type, left: Val, right: Val) -> Effect:
+    """`left op right`."""
+    a, b = tensor(left), tensor(right)
+    if op is ast.MatMult:
+        return of_matmul(left, right)
+    return _arithmetic(_OPERATORS.get(op, "other"), left, right, a, b)
+
+
+def _arithmetic(kind: str, left: Val, right: Val, a: Axes | None, b: Axes | None) -> Effect:
+    if a is not None and b is not None:
+        return ax.broadcast(a, b, kind == "add")
+    known, other = (a, right) if a is not None else (b, left)
+    if known is None:
+        return LOST
+    if kind == "add":
+        return ax.met(known, is_scalar(other), is_weight(other), "add")
+    return ax.met(known, is_scalar(other), is_weight(other), "multiply" if kind == "multiply" else "other")
+
+
+def of_matmul(left: Val, right: Val) -> Effect:
+    """A matrix product."""
+    a, b = tensor(left), tensor(right)
+    weights = [v.axes is None and bool(v.taint.flags & PARAMS) for v in (left, right)]
+    return ax.multiplied(a, b, weight_left=weights[0], weight_right=weights[1])
+
+
+def of_compare(left: Val, right: Val) -> Effect:
+    """A comparison; of token ids, it finds document boundaries."""
+    known = [v for v in (left, right) if tensor(v) is not None]
+    if not known:
+        return LOST
+    about_ids = any(
+        (v.axes is not None and v.axes.boundary) or (v.taint.toks and not v.taint.flags & DIFF) for v in known
+    )
+    if not about_ids:
+        return LOST
+    tags = max((v.axes.tags for v in known if v.axes is not None), key=len)
+    return Effect(Axes(tags, boundary=True))
+
+
+def of_method(name: str, base: Val, args: Args, kwargs: Kwargs) -> Effect:
+    """`base.name(...)`, or `torch.name(base, ...)`."""
+    a = tensor(base)
+    if a is None:
+        return _shifted_arithmetic(name, base, args, kwargs)
+    if name in _ELEMENTWISE:
+        return Effect(a)
+    if name in _ARITHMETIC and args:
+        return _arithmetic(_ARITHMETIC[name], base, args[0], a, tensor(args[0]))
+    if name in _MASKING:
+        return Effect(a) if name[:3] == "tri" and len(a.tags) < 2 else ax.masked(a)
+    if name in ("matmul", "bmm", "mm") and args:
+        return of_matmul(base, args[0])
+    if name == "lerp" and args:
+        return _arithmetic("add", base, args[0], a, tensor(args[0]))
+    if name in _REDUCING or name in _PICKING:
+        return _reduced(name, a, args, kwargs)
+    if name in _SCANNING:
+        return _scanned(name, a, args, kwargs)
+    if name in _SHAPES:
+        return _SHAPES[name](a, args, kwargs)
+    return LOST
+
+
+def _shifted_arithmetic(name: str, base: Val, args: Args, kwargs: Kwargs) -> Effect:
+    """A value of unknown shape meets a tensor of known axes."""
+    if name in ("matmul", "bmm", "mm") and args:
+        return of_matmul(base, args[0])
+    if name in _ARITHMETIC and args and tensor(args[0]) is not None:
+        return _arithmetic(_ARITHMETIC[name], base, args[0], None, tensor(args[0]))
+    return LOST
+
+
+def _reduced(name: str, a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    given = kwargs.get("dim", kwargs.get("axis"))
+    at = 1 if name == "norm" or name == "kthvalue" else 0
+    if given is None and len(args) > at:
+        given = args[at]
+    if given is not None and given.const is None:
+        given = None
+    dims = integers([given]) if given is not None else None
+    if given is not None and dims is None:
+        return LOST
+    keep = kwargs.get("keepdim", args[at + 1] if len(args) > at + 1 and name not in ("std", "var") else None)
+    if keep is not None and keep.const is NOCONST:
+        return LOST
+    effect = ax.reduced(a, dims, bool(keep is not None and keep.const), name)
+    if name in _PICKING and dims is not None and effect.axes is not None:
+        return effect._replace(axes=effect.axes._replace(kind="each"))
+    return effect
+
+
+def _scanned(name: str, a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    at = 1 if name in ("topk", "fft", "ifft") else 0
+    given = kwargs.get("dim", kwargs.get("dims", args[at] if len(args) > at else None))
+    dims = integers([given]) if given is not None else [-1] if name in ("topk", "sort", "argsort", "fft") else None
+    if not dims or (name in ("fft", "ifft") and ("n" in kwargs or args)):
+        return LOST
+    effect = ax.scanned(a, dims[0], name)
+    if name in ("topk", "sort") and effect.axes is not None:
+        at_dim = ax.index_of(a, dims[0]) or 0
+        tags = a.tags[:at_dim] + "-" + a.tags[at_dim + 1 :] if name == "topk" else a.tags
+        return effect._replace(axes=Axes(tags, "each"))
+    return effect
+
+
+def _view(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    if len(args) == 1 and args[0].items is not None:
+        args = list(args[0].items)
+    return ax.reshaped(a, [_size(v) for v in args]) if args else LOST
+
+
+def _size(v: Val) -> str:
+    """The letter of the axis whose length a number is; `*` for -1."""
+    if v.axes is not None and v.axes.kind == "size":
+        return v.axes.tags
+    return "*" if v.const == -1 else "-"
+
+
+def _transpose(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    dims = integers(args[:2])
+    return ax.transposed(a, dims[0], dims[1]) if dims and len(dims) == 2 else LOST
+
+
+def _permute(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    dims = integers(args)
+    return ax.permuted(a, dims) if dims else LOST
+
+
+def _one_dim(act: Callable[[Axes, int], Effect]) -> Callable[[Axes, Args, Kwargs], Effect]:
+    def shape(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+        given = args[0] if args else kwargs.get("dim")
+        dims = integers([given]) if given is not None else None
+        return act(a, dims[0]) if dims else LOST
+
+    return shape
+
+
+def _pieces(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    """`chunk`, `split`: pieces of the same axes, unless the positions are split."""
+    given = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    dims = integers([given]) if given is not None else [0]
+    at = ax.index_of(a, dims[0]) if dims else None
+    return LOST if at is None or a.tags[at] in ax.POSITIONS else Effect(a._replace(kind="each"))
+
+
+def _unbind(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    effect = _one_dim(ax.removed)(a, args or [Val(const=0)], kwargs)
+    return effect if effect.axes is None else Effect(effect.axes._replace(kind="each"))
+
+
+def _flatten(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    dims = integers(args) if args else [0]
+    if dims is None or kwargs:
+        return LOST
+    return ax.flattened(a, dims[0] if dims else 0, dims[1] if len(dims) > 1 else -1)
+
+
+def _expand(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    """`expand`: axes of size one may become anything."""
+    if len(args) == 1 and args[0].items is not None:
+        args = list(args[0].items)
+    sizes = [_size(v) for v in args]
+    tags = a.tags.rjust(len(sizes), "1")
+    if len(tags) != len(sizes):
+        return LOST
+    out = "".join(new if old == "1" and new in "BT" else "-" if old == "1" else old for old, new in zip(tags, sizes))
+    return Effect(a._replace(tags=out))
+
+
+def _roll(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    shift = integers([kwargs.get("shifts", args[0])]) if args or "shifts" in kwargs else None
+    given = kwargs.get("dims", args[1] if len(args) > 1 else None)
+    dims = integers([given]) if given is not None else None
+    at = ax.index_of(a, dims[0]) if dims and shift else None
+    if at is None or not shift or a.tags[at] != "T":
+        return Effect(a) if at is not None and a.tags[at] not in ax.POSITIONS else LOST
+    if shift[0] < 0:
+        return Effect(a, "every position is given what a later one holds")
+    return Effect(a._replace(tags=a.tags[:at] + ("P" if shift[0] == 1 else "-") + a.tags[at + 1 :]))
+
+
+def _pad(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    """`F.pad`: pairs from the last axis backwards; positions may be padded in front."""
+    given = kwargs.get("pad", args[0] if args else None)
+    widths = list(given.items) if given is not None and given.items is not None else []
+    tags = list(a.tags)
+    for i in range(len(widths) // 2):
+        if i >= len(tags):
+            return LOST
+        before, after = widths[2 * i], widths[2 * i + 1]
+        tag = tags[-1 - i]
+        if (before.const == 0 and after.const == 0) or tag not in ax.POSITIONS:
+            continue
+        if (tag, before.const, after.const) == ("I", 1, 0):
+            tags[-1 - i] = "P"
+        elif tag == "T" and before.const == 1 and after.const == -1:
+            tags[-1 - i] = "P"
+        elif tag == "T" and after.const == 0:
+            tags[-1 - i] = "L"
+        elif tag == "T" and before.const == -1 and after.const == 1:
+            return Effect(a, "every position is given what the next one holds")
+        else:
+            return LOST
+    return Effect(a._replace(tags="".join(tags)))
+
+
+def _mt(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    return ax.transposed(a, -1, -2)
+
+
+_SHAPES: dict[str, Callable[[Axes, Args, Kwargs], Effect]] = {
+    "view": _view,
+    "reshape": _view,
+    "transpose": _transpose,
+    "swapaxes": _transpose,
+    "permute": _permute,
+    "unsqueeze": _one_dim(ax.inserted),
+    "squeeze": _one_dim(ax.removed),
+    "chunk": _pieces,
+    "split": _pieces,
+    "tensor_split": _pieces,
+    "unbind": _unbind,
+    "flatten": _flatten,
+    "expand": _expand,
+    "roll": _roll,
+    "pad": _pad,
+    "mT": _mt,
+}
+
+
+def of_function(path: str, args: Args, kwargs: Kwargs, parts: Sequence[Val] | None) -> Effect:
+    """A call of a library function; `parts` are the tensors of the list that comes first."""
+    last = path.rpartition(".")[2]
+    if last in _ATTENTION:
+        return _attention(last, args, kwargs)
+    if last in ("cat", "concat", "concatenate") and parts is not None:
+        given = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        dims = integers([given]) if given is not None else [0]
+        effect = ax.joined([tensor(p) for p in parts], dims[0]) if dims else LOST
+        return effect
+    if last == "stack" and parts is not None:
+        given = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        dims = integers([given]) if given is not None else [0]
+        known = {tensor(p) for p in parts}
+        first = next(iter(known)) if len(known) == 1 else None
+        made = ax.inserted(first, dims[0]) if first is not None and dims else LOST
+        return Effect(made.axes._replace(tags=made.axes.tags.replace("1", "-"))) if made.axes is not None else LOST
+    if last == "where" and len(args) == 3:
+        known_axes = tensor(args[1]) or tensor(args[2])
+        return ax.masked(known_axes) if known_axes is not None else LOST
+    if last == "einsum" and args and isinstance(args[0].const, str):
+        weights = [bool(v.taint.flags & PARAMS) for v in args[1:]]
+        return ax.einsum(args[0].const, [tensor(v) for v in args[1:]], weights)
+    if last == "rearrange" and len(args) > 1 and isinstance(args[1].const, str):
+        known_axes = tensor(args[0])
+        return ax.rearranged(known_axes, args[1].const) if known_axes is not None else LOST
+    if last == "linear" and len(args) > 1:
+        a = tensor(args[0])
+        return ax.multiplied(a, None, weight_left=False, weight_right=True) if a is not None else LOST
+    return of_method(last, args[0], args[1:], kwargs) if args else LOST
+
+
+_ATTENTION = {
+    "scaled_dot_product_attention": ("is_causal", 5, "attn_mask", 3, -2),
+    "flash_attn_func": ("causal", 5, "", 0, 1),
+    "flex_attention": ("", 0, "block_mask", 4, -2),
+}
+"""Name -> switch and its place, mask and its place, and the axis of the positions."""
+
+
+def _attention(name: str, args: Args, kwargs: Kwargs) -> Effect:
+    switch, switch_at, mask, mask_at, along = _ATTENTION[name]
+    given = [kwargs.get(n, args[i] if i < len(args) else None) for n, i in (("query", 0), ("key", 1), ("value", 2))]
+    query, key = given[0], given[1]
+    a = tensor(query) if query is not None else None
+    b = tensor(key) if key is not None else None
+    if b is None:
+        return Effect(a)
+    at = ax.index_of(b, along)
+    if at is None or b.tags[at] not in "T":
+        return Effect(a)
+    causal = kwargs.get(switch, args[switch_at] if switch and len(args) > switch_at else None)
+    masks = [kwargs.get(mask, args[mask_at] if mask and len(args) > mask_at else None)]
+    if name == "flex_attention":
+        masks.append(kwargs.get("score_mod", args[3] if len(args) > 3 else None))
+    open_switch = causal is None or (causal.const is not NOCONST and not causal.const)
+    no_mask = all(m is None or m.const is None for m in masks)
+    return Effect(a, _NO_MASK if open_switch and no_mask else "")
+
+
+def of_module(obj: Obj, args: Args, kwargs: Kwargs) -> Effect:
+    """`module(x)` of a library module."""
+    a = tensor(args[0]) if args else None
+    if a is None:
+        return LOST
+    name = obj.name
+    if name in _SAME_SHAPE_MODULES:
+        return Effect(a)
+    if name == "Linear":
+        return ax.multiplied(a, None, weight_left=False, weight_right=True)
+    if name in ("Embedding", "EmbeddingBag"):
+        held = a.tags.replace("P", "T") + "-"
+        return Effect(Axes(held)) if name == "Embedding" else LOST
+    made: tuple[Args, Kwargs] = obj.extra if isinstance(obj.extra, tuple) else ([], {})
+    if name == "Conv1d":
+        return _convolved(a, *made)
+    if name in ("GroupNorm", "InstanceNorm1d"):
+        mixed = len(a.tags) == 3 and a.tags[-1] == "T"
+        return Effect(a, f"`{name}` takes its statistics over all positions of the sequence" if mixed else "")
+    if name == "MultiheadAttention":
+        masked = any(kwargs.get(k) is not None for k in ("attn_mask", "is_causal")) or len(args) > 3
+        return Effect(a._replace(kind="each"), "" if masked or "T" not in a.tags else _NO_MASK)
+    if name == "TransformerEncoderLayer":
+        masked = any(kwargs.get(k) is not None for k in ("mask", "src_mask", "is_causal")) or len(args) > 1
+        return Effect(a, "" if masked or "T" not in a.tags else _NO_MASK)
+    return LOST
+
+
+def _convolved(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
+    """A convolution that keeps the length of its input with padding on both sides looks ahead."""
+    if len(a.tags) != 3 or a.tags[-1] not in "TL":
+        return LOST
+
+    def given(name: str, at: int, default: int) -> object:
+        v = kwargs.get(name, args[at] if len(args) > at else None)
+        v = v.items[0] if v is not None and v.items else v
+        return default if v is None else v.const
+
+    kernel, padding, dilation = given("kernel_size", 2, 0), given("padding", 4, 0), given("dilation", 5, 1)
+    tags = a.tags[:-2] + "-T"
+    if not isinstance(kernel, int) or not isinstance(dilation, int):
+        return Effect(Axes(tags))
+    same = padding == "same" or (isinstance(padding, int) and 2 * padding == (kernel - 1) * dilation)
+    if kernel > 1 and same and a.tags[-1] == "T" and given("stride", 3, 1) == 1:
+        return Effect(Axes(tags), "a convolution is padded on both sides and not cropped")
+    longer = isinstance(padding, int) and padding > 0 and not same
+    return Effect(Axes(tags[:-1] + "C" if longer else tags))
+
+
+def of_subscript(a: Axes, index: ast.AST, ev: Callable[[ast.AST], Val]) -> Effect:
+    """`x[...]` with slices, integers, `None` and an ellipsis; any other index loses track."""
+    parts = list(index.elts) if isinstance(index, ast.Tuple) else [index]
+    if a.kind == "each":
+        return Effect(a._replace(kind="tensor"))
+    plain = [p for p in parts if not _is_none(p) and not _is_ellipsis(p)]
+    if len(plain) > len(a.tags) or (_is_none(parts[0]) and a.tags[:1] == "B"):
+        return LOST
+    rest = len(a.tags) - len(plain)
+    if not any(map(_is_ellipsis, parts)):
+        parts.append(ast.Constant(...))
+    out, at = "", 0
+    for part in parts:
+        if _is_none(part):
+            out += "1"
+        elif _is_ellipsis(part):
+            out += a.tags[at : at + rest]
+            at += rest
+        elif isinstance(part, ast.Slice):
+            if part.step is not None and a.tags[at] in ax.POSITIONS:
+                return LOST
+            low, high = (_bound(b, ev) for b in (part.lower, part.upper))
+            out += ax.cut(a.tags[at], low, high)
+            at += 1
+        else:
+            value = ev(part)
+            if value.taint.toks or value.taint.flags or value.objs or value.items is not None or value.axes is not None:
+                return LOST
+            if not isinstance(value.const, int) and value.lin is None and not value.loops:
+                return LOST
+            at += 1
+    return Effect(a._replace(tags=out))
+
+
+def _bound(node: ast.AST | None, ev: Callable[[ast.AST], Val]) -> int | str | None:
+    """A bound of a slice: a constant, or the letter of the axis whose length it is."""
+    if node is None:
+        return None
+    v = ev(node)
+    return v.const if isinstance(v.const, int) else _size(v)
+
+
+def _is_none(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _is_ellipsis(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
