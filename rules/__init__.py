@@ -6,6 +6,8 @@ from functools import cache
 
 from rules.base import Rule
 from rules.calibration.val_calibration import ValCalibration
+from rules.causality.bos_boundary_leak import BosBoundaryLeak
+from rules.causality.non_causal import NonCausal
 from rules.data.val_in_train import ValInTrain
 from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
@@ -38,6 +40,8 @@ def catalogue() -> tuple[Rule, ...]:
         SlotContextOnly(),
         TTTWarmupOnVal(),
         ValInTrain(),
+        NonCausal(),
+        BosBoundaryLeak(),
         BrokenScript(),
         OpaqueCode(),
         ScoreFirstTTT(),

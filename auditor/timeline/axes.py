@@ -175,9 +175,9 @@ def joined(parts: Sequence[Axes | None], dim: int) -> Effect:
     why = ""
     if len(along) == 2 and along[1] == "I":
         tag = "P"
-    elif len(along) == 2 and along[0] == "A" and along[1] in "?-1":
+    elif len(along) == 2 and along[0] == "A" and along[1] in "?-1H":
         tag, why = "T", "every position is given what the next one holds"
-    elif len(along) == 2 and along == ["H", "A"] or held == ["T"]:
+    elif (len(along) == 2 and along == ["H", "A"]) or held == ["T"]:
         tag = "T"
     else:
         return LOST
@@ -207,7 +207,7 @@ def broadcast(a: Axes, b: Axes, adds: bool) -> Effect:
         if boundary and not adds:
             tag = {"P": "T", "I": "A"}.get(tag, tag)
         out += tag
-    axes = Axes(out, boundary=boundary and not adds or a.boundary and b.boundary)
+    axes = Axes(out, boundary=(boundary and not adds) or (a.boundary and b.boundary))
     return Effect(axes, "each position is blended with the one before" if previous else "", "previous")
 
 
@@ -237,7 +237,7 @@ _WEIGHTED = "positions are weighed with no causal mask"
 
 def multiplied(a: Axes | None, b: Axes | None, *, weight_left: bool, weight_right: bool) -> Effect:
     """A matrix product; `weight_*`: that side is a parameter as it stands."""
-    if a is not None and len(a.tags) < 2 or b is not None and len(b.tags) < 2:
+    if (a is not None and len(a.tags) < 2) or (b is not None and len(b.tags) < 2):
         return LOST
     if a is not None and b is not None:
         inner = {a.tags[-1], b.tags[-2]}

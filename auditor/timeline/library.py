@@ -302,7 +302,7 @@ class Library(Training):
     def call_lib(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of a library function or class."""
         value = self.called(path, args, kwargs, node)
-        if not args and not kwargs or value.const is not NOCONST:
+        if (not args and not kwargs) or value.const is not NOCONST:
             return value
         parts = self.literal_elements(args[0]) if args and path.startswith("torch.") else None
         if any(v.axes is not None for v in (*args, *kwargs.values(), *(parts or ()))):

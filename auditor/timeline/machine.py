@@ -24,6 +24,7 @@ from auditor.timeline.values import (
     PARAMS,
     UNKNOWN,
     Obj,
+    Region,
     Taint,
     Val,
     join,
@@ -84,6 +85,8 @@ class Machine(Evaluator):
         self.updates: dict[tuple[Any, ...], Update] = {}
         self.scores: dict[tuple[Any, ...], Score] = {}
         self.reads: dict[tuple[Any, ...], CountRead] = {}
+        self.given: frozenset[Region] = frozenset()
+        """The token ids that the model was last called with."""
         self.crossings: dict[tuple[int, str], Crossing] = {}
         self.mixes: dict[tuple[Any, ...], Mix] = {}
         self.reports: dict[tuple[Any, ...], ReportEvent] = {}

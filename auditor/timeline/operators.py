@@ -304,7 +304,13 @@ class Operators(Flow):
             old |= right.old
         if t is not NONE:  # where a token is equal to another says where it is, not what it is
             t = taint(
-                frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, t.flags & ~(VOCAB | PROB | BITS | HASH), t.crossings
+                frozenset[Region](),
+                t.upd,
+                t.deps,
+                frozenset(),
+                t.counts,
+                t.flags & ~(VOCAB | PROB | BITS | HASH),
+                t.crossings,
             )
             if equality and t.flags & STORED:
                 t = with_flags(t, self.note_copy(node, left, rights[0]))

@@ -102,6 +102,8 @@ class Recorder(Machine):
         found.mapped |= bool(target.flags & MAPPED)
         found.depends |= depends
         found.crossings |= logits.crossings
+        given = {(r.start, r.shift) for r in self.given if r.start is not None}
+        found.itself |= any((r.start, r.shift) in given for r in regions)
         nll = frozenset((found.number,)) | logits.nll
         return taint(
             target.toks,

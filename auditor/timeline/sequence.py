@@ -8,20 +8,106 @@ from collections.abc import Callable, Sequence
 from auditor.timeline import axes as ax
 from auditor.timeline.axes import LOST, Axes, Effect
 from auditor.timeline.registry import Args, Kwargs
+from auditor.timeline.shapes import SHAPES, integers, size_letter
 from auditor.timeline.values import DIFF, NOCONST, PARAMS, Obj, Val
 
 _ELEMENTWISE = frozenset(
-    "to cuda cpu contiguous float half bfloat16 double type type_as detach clone requires_grad_ relu gelu silu sigmoid"
-    " tanh exp log log1p log2 expm1 sqrt rsqrt square abs neg clamp clamp_min clamp_max dropout softplus elu leaky_relu"
-    " mish relu6 hardtanh logsigmoid softsign nan_to_num round floor ceil sign cos sin erf reciprocal logical_not"
-    " bitwise_not relu_ sigmoid_ tanh_ long int bool rms_norm layer_norm normalize cumsum cumprod logcumsumexp"
-    " zeros_like ones_like empty_like full_like rand_like randn_like data pow identity checkpoint_name".split()
+    [
+        "to",
+        "cuda",
+        "cpu",
+        "contiguous",
+        "float",
+        "half",
+        "bfloat16",
+        "double",
+        "type",
+        "type_as",
+        "detach",
+        "clone",
+        "requires_grad_",
+        "relu",
+        "gelu",
+        "silu",
+        "sigmoid",
+        "tanh",
+        "exp",
+        "log",
+        "log1p",
+        "log2",
+        "expm1",
+        "sqrt",
+        "rsqrt",
+        "square",
+        "abs",
+        "neg",
+        "clamp",
+        "clamp_min",
+        "clamp_max",
+        "dropout",
+        "softplus",
+        "elu",
+        "leaky_relu",
+        "mish",
+        "relu6",
+        "hardtanh",
+        "logsigmoid",
+        "softsign",
+        "nan_to_num",
+        "round",
+        "floor",
+        "ceil",
+        "sign",
+        "cos",
+        "sin",
+        "erf",
+        "reciprocal",
+        "logical_not",
+        "bitwise_not",
+        "relu_",
+        "sigmoid_",
+        "tanh_",
+        "long",
+        "int",
+        "bool",
+        "rms_norm",
+        "layer_norm",
+        "normalize",
+        "cumsum",
+        "cumprod",
+        "logcumsumexp",
+        "zeros_like",
+        "ones_like",
+        "empty_like",
+        "full_like",
+        "rand_like",
+        "randn_like",
+        "data",
+        "pow",
+    ]
 )
 _REDUCING = frozenset(
-    "sum mean prod std var amax amin any all logsumexp nansum nanmean count_nonzero std_mean var_mean norm".split()
+    [
+        "sum",
+        "mean",
+        "prod",
+        "std",
+        "var",
+        "amax",
+        "amin",
+        "any",
+        "all",
+        "logsumexp",
+        "nansum",
+        "nanmean",
+        "count_nonzero",
+        "std_mean",
+        "var_mean",
+        "norm",
+    ]
 )
-_PICKING = frozenset("max min median mode kthvalue".split())
-_SCANNING = frozenset("softmax log_softmax softmin sort argsort topk flip fft ifft".split())
+_PICKING = frozenset(["max", "min", "median", "mode", "kthvalue"])
+_SCANNING = frozenset(["softmax", "log_softmax", "softmin", "sort", "argsort", "topk", "flip", "fft", "ifft"])
 _ARITHMETIC = {
     "add": "add",
     "sub": "add",
@@ -34,9 +120,24 @@ _ARITHMETIC = {
     "maximum": "other",
     "minimum": "other",
 }
-_MASKING = frozenset("masked_fill masked_fill_ tril triu tril_ triu_".split())
+_MASKING = frozenset(["masked_fill", "masked_fill_", "tril", "triu", "tril_", "triu_"])
 _SAME_SHAPE_MODULES = frozenset(
-    "RMSNorm LayerNorm Dropout Identity ReLU GELU SiLU Sigmoid Tanh Softplus LeakyReLU ELU Mish Hardtanh".split()
+    [
+        "RMSNorm",
+        "LayerNorm",
+        "Dropout",
+        "Identity",
+        "ReLU",
+        "GELU",
+        "SiLU",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "LeakyReLU",
+        "ELU",
+        "Mish",
+        "Hardtanh",
+    ]
 )
 _RECURRENT = frozenset(["LSTM", "GRU", "RNN"])
 SHAPED_MODULES = frozenset(
@@ -63,14 +164,6 @@ def is_scalar(v: Val) -> bool:
 def is_weight(v: Val) -> bool:
     """Whether a value is made of parameters alone."""
     return bool(v.taint.flags & (PARAMS | DIFF)) and not v.taint.toks
-
-
-def integers(values: Sequence[Val]) -> list[int] | None:
-    """Constant integers, given one by one or as one tuple."""
-    if len(values) == 1 and values[0].items is not None:
-        values = values[0].items
-    out = [v.const for v in values if isinstance(v.const, int) and not isinstance(v.const, bool)]
-    return out if len(out) == len(values) else None
 
 
 def of_binary(op: type, left: Val, right: Val) -> Effect:
@@ -132,8 +225,8 @@ def of_method(name: str, base: Val, args: Args, kwargs: Kwargs) -> Effect:
         return _reduced(name, a, args, kwargs)
     if name in _SCANNING:
         return _scanned(name, a, args, kwargs)
-    if name in _SHAPES:
-        return _SHAPES[name](a, args, kwargs)
+    if name in SHAPES:
+        return SHAPES[name](a, args, kwargs)
     return LOST
 
 
@@ -177,131 +270,6 @@ def _scanned(name: str, a: Axes, args: Args, kwargs: Kwargs) -> Effect:
         tags = a.tags[:at_dim] + "-" + a.tags[at_dim + 1 :] if name == "topk" else a.tags
         return effect._replace(axes=Axes(tags, "each"))
     return effect
-
-
-def _view(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    if len(args) == 1 and args[0].items is not None:
-        args = list(args[0].items)
-    return ax.reshaped(a, [_size(v) for v in args]) if args else LOST
-
-
-def _size(v: Val) -> str:
-    """The letter of the axis whose length a number is; `*` for -1."""
-    if v.axes is not None and v.axes.kind == "size":
-        return v.axes.tags
-    return "*" if v.const == -1 else "-"
-
-
-def _transpose(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    dims = integers(args[:2])
-    return ax.transposed(a, dims[0], dims[1]) if dims and len(dims) == 2 else LOST
-
-
-def _permute(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    dims = integers(args)
-    return ax.permuted(a, dims) if dims else LOST
-
-
-def _one_dim(act: Callable[[Axes, int], Effect]) -> Callable[[Axes, Args, Kwargs], Effect]:
-    def shape(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-        given = args[0] if args else kwargs.get("dim")
-        dims = integers([given]) if given is not None else None
-        return act(a, dims[0]) if dims else LOST
-
-    return shape
-
-
-def _pieces(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    """`chunk`, `split`: pieces of the same axes, unless the positions are split."""
-    given = kwargs.get("dim", args[1] if len(args) > 1 else None)
-    dims = integers([given]) if given is not None else [0]
-    at = ax.index_of(a, dims[0]) if dims else None
-    return LOST if at is None or a.tags[at] in ax.POSITIONS else Effect(a._replace(kind="each"))
-
-
-def _unbind(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    effect = _one_dim(ax.removed)(a, args or [Val(const=0)], kwargs)
-    return effect if effect.axes is None else Effect(effect.axes._replace(kind="each"))
-
-
-def _flatten(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    dims = integers(args) if args else [0]
-    if dims is None or kwargs:
-        return LOST
-    return ax.flattened(a, dims[0] if dims else 0, dims[1] if len(dims) > 1 else -1)
-
-
-def _expand(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    """`expand`: axes of size one may become anything."""
-    if len(args) == 1 and args[0].items is not None:
-        args = list(args[0].items)
-    sizes = [_size(v) for v in args]
-    tags = a.tags.rjust(len(sizes), "1")
-    if len(tags) != len(sizes):
-        return LOST
-    out = "".join(new if old == "1" and new in "BT" else "-" if old == "1" else old for old, new in zip(tags, sizes))
-    return Effect(a._replace(tags=out))
-
-
-def _roll(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    shift = integers([kwargs.get("shifts", args[0])]) if args or "shifts" in kwargs else None
-    given = kwargs.get("dims", args[1] if len(args) > 1 else None)
-    dims = integers([given]) if given is not None else None
-    at = ax.index_of(a, dims[0]) if dims and shift else None
-    if at is None or not shift or a.tags[at] != "T":
-        return Effect(a) if at is not None and a.tags[at] not in ax.POSITIONS else LOST
-    if shift[0] < 0:
-        return Effect(a, "every position is given what a later one holds")
-    return Effect(a._replace(tags=a.tags[:at] + ("P" if shift[0] == 1 else "-") + a.tags[at + 1 :]))
-
-
-def _pad(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    """`F.pad`: pairs from the last axis backwards; positions may be padded in front."""
-    given = kwargs.get("pad", args[0] if args else None)
-    widths = list(given.items) if given is not None and given.items is not None else []
-    tags = list(a.tags)
-    for i in range(len(widths) // 2):
-        if i >= len(tags):
-            return LOST
-        before, after = widths[2 * i], widths[2 * i + 1]
-        tag = tags[-1 - i]
-        if (before.const == 0 and after.const == 0) or tag not in ax.POSITIONS:
-            continue
-        if (tag, before.const, after.const) == ("I", 1, 0):
-            tags[-1 - i] = "P"
-        elif tag == "T" and before.const == 1 and after.const == -1:
-            tags[-1 - i] = "P"
-        elif tag == "T" and after.const == 0:
-            tags[-1 - i] = "L"
-        elif tag == "T" and before.const == -1 and after.const == 1:
-            return Effect(a, "every position is given what the next one holds")
-        else:
-            return LOST
-    return Effect(a._replace(tags="".join(tags)))
-
-
-def _mt(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
-    return ax.transposed(a, -1, -2)
-
-
-_SHAPES: dict[str, Callable[[Axes, Args, Kwargs], Effect]] = {
-    "view": _view,
-    "reshape": _view,
-    "transpose": _transpose,
-    "swapaxes": _transpose,
-    "permute": _permute,
-    "unsqueeze": _one_dim(ax.inserted),
-    "squeeze": _one_dim(ax.removed),
-    "chunk": _pieces,
-    "split": _pieces,
-    "tensor_split": _pieces,
-    "unbind": _unbind,
-    "flatten": _flatten,
-    "expand": _expand,
-    "roll": _roll,
-    "pad": _pad,
-    "mT": _mt,
-}
 
 
 def of_function(path: str, args: Args, kwargs: Kwargs, parts: Sequence[Val] | None) -> Effect:
@@ -367,16 +335,15 @@ def _attention(name: str, args: Args, kwargs: Kwargs) -> Effect:
 def of_module(obj: Obj, args: Args, kwargs: Kwargs) -> Effect:
     """`module(x)` of a library module."""
     a = tensor(args[0]) if args else None
-    if a is None:
-        return LOST
     name = obj.name
+    if a is None or (name != "Embedding" and not args[0].taint.flags & DIFF):  # token ids are embedded first
+        return LOST
     if name in _SAME_SHAPE_MODULES:
         return Effect(a)
     if name == "Linear":
         return ax.multiplied(a, None, weight_left=False, weight_right=True)
-    if name in ("Embedding", "EmbeddingBag"):
-        held = a.tags.replace("P", "T") + "-"
-        return Effect(Axes(held)) if name == "Embedding" else LOST
+    if name == "Embedding":
+        return Effect(Axes(a.tags.replace("P", "T") + "-"))
     made: tuple[Args, Kwargs] = obj.extra if isinstance(obj.extra, tuple) else ([], {})
     if name == "Conv1d":
         return _convolved(a, *made)
@@ -452,7 +419,7 @@ def _bound(node: ast.AST | None, ev: Callable[[ast.AST], Val]) -> int | str | No
     if node is None:
         return None
     v = ev(node)
-    return v.const if isinstance(v.const, int) else _size(v)
+    return v.const if isinstance(v.const, int) else size_letter(v)
 
 
 def _is_none(node: ast.AST) -> bool:

@@ -31,11 +31,15 @@ class Summaries(Natives):
 
     def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Call one of the script's own functions."""
+        if args and args[0].objs and self.is_module(args[0].objs[0]):
+            args, kwargs = self.token_axes(args, kwargs)
+        return self.summarised(fn, args, kwargs, node)
+
+    def summarised(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
+        """A call, by the summary of the function where it is pure."""
         definition = fn.node
         if self.depth >= MAX_DEPTH or self.stack.count(definition) >= 2:
             return self.unknown(*args, *kwargs.values())
-        if args and args[0].objs and self.is_module(args[0].objs[0]):
-            args, kwargs = self.token_axes(args, kwargs)
         owner = fn.frame
         closure = owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef)
         if closure or self.first_iteration or definition in self.impure or len(args) + len(kwargs) > MAX_ARGUMENTS:
@@ -71,6 +75,7 @@ class Summaries(Natives):
         raw = [v for v in ids if (t := self.content(v)).toks and not t.flags & (DIFF | HASH) and not t.nll]
         if not raw or self.in_module():
             return args, kwargs
+        self.given = self.content(raw[0]).toks
         marked = {id(v): Val(v.const, None, v.objs, v.lin, v.loops, v.old, v.taint, Axes("BT")) for v in raw}
         return [marked.get(id(v), v) for v in args], {k: marked.get(id(v), v) for k, v in kwargs.items()}
 
@@ -217,7 +222,9 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
     lin = Linear(0, ((-number, 1),)) if v.lin is not None and v.lin.terms else v.lin
     loops = 1 << index if v.loops else 0
     old = 1 << (MAX_ARGUMENTS + index) if v.old else 0
-    return Val(v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings), v.axes)
+    return Val(
+        v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings), v.axes
+    )
 
 
 def _expand(mask: int, values: list[Val]) -> int:

@@ -72,7 +72,7 @@ def test_the_same_is_found_without_summaries(
 ) -> None:
     with_them = deep(lambda: gather(subject, env, {}))
     expected = outline(audit(subject, catalogue(), env=env))
-    monkeypatch.setattr(Summaries, "call_function", without_summaries)
+    monkeypatch.setattr(Summaries, "summarised", without_summaries)
     without = deep(lambda: gather(subject, env, {}))
     assert facts_of(without.run) == facts_of(with_them.run)
     assert outline(audit(subject, catalogue(), env=env)) == expected
