@@ -314,7 +314,7 @@ class Subscripts(Operators):
             t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll), side))
             if side is not None and t.nll and t.deps:
                 deps = frozenset(d._replace(cut=side) for d in t.deps)
-                t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags)
+                t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings)
         if key_is_val and not t.nll:
             table = plain[0] if plain else None
             if not t.flags & DIFF or t.counts:
