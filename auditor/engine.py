@@ -172,6 +172,7 @@ def with_log_evidence(facts: Facts) -> Facts:
     lines = frozenset(line.strip() for line in log.text.splitlines()[:LOG_LINES])
     messages = Messages(facts.tree, facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
+    chosen = _overridden(facts)
     for _ in range(2):
         run = facts.run
         forced = {**facts.forced, **dict(shown_branches(messages, facts.index.branches))}
@@ -182,6 +183,7 @@ def with_log_evidence(facts: Facts) -> Facts:
             updating = [b for b in run.taken if facts.index.updates(b.line, b.end_line)]
             for block in not_executed(messages, updating, finals):
                 forced[block.branch_line] = not block.branch
+        forced = {line: outcome for line, outcome in forced.items() if line not in chosen}
         if forced == facts.forced:
             break
         facts = replace(facts, forced=forced, evidence_source=source)
@@ -190,6 +192,13 @@ def with_log_evidence(facts: Facts) -> Facts:
         line = claimed_report(messages, facts.run.reports, claim, [log.text for log in facts.submission.logs])
         facts.headline_line = facts.run.headline_line = line
     return facts
+
+
+def _overridden(facts: Facts) -> set[int]:
+    """Lines of branches that test what the user set: `--env` is stronger than any log."""
+    given = {name for name, (_, source) in facts.settings.items() if source == "--env"}
+    given |= {name.lower() for name in given}
+    return {node.lineno for node in facts.index.branches if given & facts.index.settings(node.test)} if given else set()
 
 
 def _same_program(log: str, facts: Facts) -> bool:

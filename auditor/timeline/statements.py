@@ -192,7 +192,7 @@ class Statements(Loops):
         test = self.ev(node.test)
         known = self.truth(test)
         forced = self.forced.get(node.lineno)
-        if forced is not None and known is not None and not self.frame.file and not self.overridden(node.test):
+        if forced is not None and known is not None and not self.frame.file:
             known = forced
             if known is not bool(self.truth(test)):
                 self.note_forced(node, known)
@@ -266,14 +266,6 @@ class Statements(Loops):
                 body is node.body,
             )
         )
-
-    def overridden(self, test: ast.expr) -> bool:
-        """Whether the user set the switch that a branch tests: `--env` is stronger than any log."""
-        for part in ast.walk(test):
-            name = part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""
-            if self.env.get(name.upper(), ("", ""))[1] == "--env":
-                return True
-        return False
 
     def note_forced(self, node: ast.If, outcome: bool) -> None:
         """The logs show which way this branch went: the switch that it tests was set so."""
