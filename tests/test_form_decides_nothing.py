@@ -1,17 +1,35 @@
-"""A program written otherwise gets the same verdict: layout, order of branches, harmless blocks, wrappers."""
+"""A program written otherwise gets the same verdict: layout, order of branches, harmless blocks, wrappers, files."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from auditor.demo import MINIATURES, Miniature
 from auditor.engine import audit
+from auditor.submission import open_target
+from auditor.submission.model import Submission
 from rules import catalogue
-from tests.scripts import outline
+from tests.rewrites import (
+    Program,
+    Rewriting,
+    functions_in_another_order,
+    packed,
+    split_into_a_module,
+    under_other_names,
+    unparsed,
+    with_a_helper_inlined,
+    with_dead_code,
+)
+from tests.scripts import active, outline, submission
+from tests.test_names_decide_nothing import with_code
 from tests.timeline.literate import Case
 from tests.timeline.test_cases import CASES, of_case
 
@@ -132,3 +150,84 @@ def test_another_form_is_judged_the_same(case: Case, form: str) -> None:
     code = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
     report = audit(replace(of_case(case), code=code.encode()), catalogue(), env=case.run.get("env", {}))
     assert outline(report) == usual(case.name, str(case.source))
+
+
+# Whole submissions, rewritten several times over.
+
+REWRITINGS: dict[str, Rewriting] = {
+    "other names": under_other_names,
+    "functions in another order": functions_in_another_order,
+    "dead code": with_dead_code,
+    "a helper inlined": with_a_helper_inlined,
+    "a part in a module beside it": split_into_a_module,
+}
+SUBMISSIONS = {m.name: open_target(str(m.folder), mirror=None, repo="owner/name") for m in MINIATURES}
+EXAMPLES = {
+    f"{rule.id}: {example.title}": (example, submission(example.code))
+    for rule in catalogue()
+    for example in rule.examples
+    if not (rule.kind == "readability" and example.fires)
+}
+rewritings = st.lists(st.sampled_from(sorted(REWRITINGS)), min_size=1, max_size=4)
+
+
+def rewritten(subject: Submission, steps: list[str], seed: int, pack: bool) -> Submission:
+    """The submission after these steps; its log is of the new script, as it prints the script's size."""
+    text, chance = subject.code.decode(), random.Random(seed)
+    program = Program(text)
+    for step in steps:
+        program = REWRITINGS[step](program, chance)
+    if pack:
+        program = packed(program, chance)
+    modules = {name: code.encode() for name, code in program.modules.items()}
+    return replace(with_code(subject, program.text.encode(), text), modules=modules)
+
+
+def judged(subject: Submission, env: Mapping[str, str] | None = None) -> tuple[str, str, list[tuple[str, str]]]:
+    """Verdict, class and findings of the run; dead code may be noted as such."""
+    report = audit(subject, catalogue(), env=env)
+    return report.verdict, report.cls, sorted((f.rule, f.level) for f in active(report))
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(MINIATURES), rewritings, st.integers(0, 999), st.booleans())
+def test_a_rewritten_submission_is_judged_the_same(
+    miniature: Miniature, steps: list[str], seed: int, pack: bool
+) -> None:
+    subject = SUBMISSIONS[miniature.name]
+    found = judged(rewritten(subject, steps, seed, pack))
+    assert found[:2] == (miniature.verdict, miniature.cls)
+    assert found == judged(subject)
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(EXAMPLES)), rewritings, st.integers(0, 999), st.booleans())
+def test_a_rewritten_example_is_judged_the_same(name: str, steps: list[str], seed: int, pack: bool) -> None:
+    example, subject = EXAMPLES[name]
+    env = dict(example.env)
+    assert judged(rewritten(subject, steps, seed, pack), env) == judged(subject, env)
+
+
+ILLEGAL = {"adapt_first": "TTT_ENABLED", "ngram_cache": "NGRAM_CACHE"}
+"""The setting that switches the illegal path of a miniature."""
+
+
+@settings(max_examples=16)
+@given(st.sampled_from(sorted(ILLEGAL)), rewritings, st.integers(0, 999), st.booleans())
+def test_with_the_illegal_path_off_a_rewritten_submission_is_clean(
+    name: str, steps: list[str], seed: int, pack: bool
+) -> None:
+    subject = rewritten(SUBMISSIONS[name], steps, seed, pack)
+    verdicts = [judged(subject, {ILLEGAL[name]: switch})[0] for switch in ("1", "0")]
+    assert verdicts == ["flag", "clean"]
+
+
+@pytest.mark.parametrize("step", REWRITINGS)
+def test_each_rewriting_takes_hold_somewhere(step: str) -> None:
+    changed = 0
+    for subject in SUBMISSIONS.values():
+        before = Program(unparsed(ast.parse(subject.code)))
+        after = REWRITINGS[step](before, random.Random(1))
+        assert after == before or {**after.modules, "": after.text} != {"": before.text}
+        changed += after != before
+    assert changed >= 2
