@@ -103,6 +103,8 @@ class Machine(Evaluator):
         self.library_values: dict[str, Val] = {}
         self.builtin_values: dict[str, Val] = {}
         self.texts: dict[Any, str] = {}
+        self.tests: dict[Any, list[tuple[Any, str, tuple[int, ...]]]] = {}
+        """Parts of the tests of branches, each with its text and the lines where its names are assigned."""
         self.assignments: dict[Any, dict[str, list[int]]] = {}
         """Lines on which names are assigned, by function."""
         self.noted: set[tuple[int, int, bool, bool]] = set()

@@ -279,17 +279,21 @@ class Statements(Loops):
 
     def conditions(self, node: ast.If) -> frozenset[tuple[object, ...]]:
         """The parts of a test that are not known, each told from others by its text and what its names were given."""
-        test = node.test
-        parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        found = set()
-        for part in parts:
-            inner = list(ast.walk(part))
-            if any(isinstance(n, ast.Call) for n in inner):
-                return frozenset()
-            if node.lineno in self.explore or self.truth(self.ev(part)) is None:
-                lines = tuple(self.assigned_line(n) for n in inner if isinstance(n, ast.Name))
-                found.add((self.frame.ctx, self.shown(part), lines))
-        return frozenset(found)
+        parts = self.tests.get(node)
+        if parts is None:
+            test = node.test
+            whole = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+            inner = [list(ast.walk(part)) for part in whole]
+            if any(isinstance(n, ast.Call) for nodes in inner for n in nodes):
+                whole = []  # another call may give another answer
+            parts = self.tests[node] = [
+                (part, self.shown(part), tuple(self.assigned_line(n) for n in nodes if isinstance(n, ast.Name)))
+                for part, nodes in zip(whole, inner, strict=False)
+            ]
+        every = node.lineno in self.explore or len(parts) == 1
+        return frozenset(
+            (self.frame.ctx, text, lines) for part, text, lines in parts if every or self.truth(self.ev(part)) is None
+        )
 
     def forget_updates_under(self, conditions: frozenset[tuple[object, ...]]) -> None:
         """Where a test fails, what this iteration did only where it holds has not happened."""

@@ -22,8 +22,8 @@ MAX_ARGUMENTS = 16
 _LOW = (1 << MAX_ARGUMENTS) - 1
 _MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
-_END = -1_000_000
-"""Symbol of the end of the tokens that a marker stands for."""
+_END = Linear(0, ((-1_000_000, 1),))
+"""The end of the tokens that a marker stands for; the first of all symbols in sorted order."""
 
 
 class Summaries(Natives):
@@ -171,7 +171,9 @@ class Summaries(Natives):
             if not r.arg:
                 toks.add(r)
                 continue
-            start = _expand_linear(r.start, values)
+            start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
+            from_end = r.end is not None and r.end.terms[:1] == _END.terms
+            end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
             loops, old = _expand(r.loops, values), _expand(r.old, values)
             for own in _leaf(values, r.arg).taint.toks:
                 toks.add(
@@ -179,9 +181,9 @@ class Summaries(Natives):
                         loops=own.loops | loops,
                         old=own.old | old,
                         start=add(own.start, start),
-                        end=_expand_end(r.end, own, values),
-                        cut=r.cut if r.cut is not None else own.cut,
-                        sliced=own.sliced | _expand(r.sliced, values),
+                        end=add(own.end if from_end else own.start, end),
+                        cut=r.cut or own.cut,
+                        sliced=own.sliced | sliced,
                         shift=own.shift + r.shift,
                         site=r.site or own.site,
                     )
@@ -213,8 +215,7 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
     """A value whose content, loops and position are markers for argument `index`."""
     number = item * 64 + index + 1
     t = v.taint
-    end = Linear(0, ((_END, 1),))
-    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number, end),)) if t.toks else t.toks
+    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number, _END),)) if t.toks else t.toks
     upd = frozenset((Carried(-number, 0),)) if t.upd else t.upd
     items = None
     if v.items is not None:
@@ -243,14 +244,6 @@ def _expand(mask: int, values: list[Val]) -> int:
             for x in v.items or ():
                 out |= x.old
     return out
-
-
-def _expand_end(end: Linear | None, own: Region, values: list[Val]) -> Linear | None:
-    """The end of a marked region: relative to the end of the argument's own tokens, or to their start."""
-    if end is not None and (_END, 1) in end.terms:
-        rest = Linear(end.const, tuple(term for term in end.terms if term[0] != _END))
-        return add(own.end, _expand_linear(rest, values))
-    return add(own.start, _expand_linear(end, values))
 
 
 def _expand_linear(lin: Linear | None, values: list[Val]) -> Linear | None:
