@@ -13,6 +13,7 @@ from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
 from rules.ngram.context_only_ngram import ContextOnlyNgram
 from rules.ngram.ngram_target_in_key import NgramTargetInKey
+from rules.ngram.oracle_selection import OracleSelection
 from rules.ngram.ppm_byte_mixture import PPMByteMixture
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
@@ -32,6 +33,7 @@ def catalogue() -> tuple[Rule, ...]:
         ValTokenTTT(),
         NgramTargetInKey(),
         TwoPassRescoring(),
+        OracleSelection(),
         UnnormalizedMixture(),
         SlotScoredRegion(),
         ValCalibration(),

@@ -253,6 +253,7 @@ class Calls(Classes):
         self.bind_parameters(frame, definition.args, fn, args, kwargs, node)
         saved_frame, saved_dead, saved_first = self.frame, self.dead, self.first_iteration
         self.frame, self.dead = frame, False
+        choosing, self.choosing = self.choosing, 0
         outer_loops = self.loops
         self.loops = list(outer_loops)
         frame.loop_base = len(outer_loops)
@@ -266,6 +267,7 @@ class Calls(Classes):
         self.depth -= 1
         self.frame, self.dead, self.first_iteration = saved_frame, saved_dead, saved_first
         self.loops = outer_loops
+        self.choosing = choosing
         if frame.yields is not None:
             obj = self.alloc("list", "generator", node)
             self.store_elem(obj, frame.yields)

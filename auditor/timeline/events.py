@@ -143,6 +143,19 @@ class Mix:
 
 
 @dataclass
+class Choice:
+    """Losses are compared and one of them, or what gave it, is kept."""
+
+    place: Place
+    scores: frozenset[int]
+    parts: bool
+    """The losses are of a token, a chunk, a document; else of whole evaluations."""
+    order: int = 0
+    loaded: bool = False
+    """What was kept is loaded as weights."""
+
+
+@dataclass
 class ReportEvent:
     """A loss over validation tokens is printed or written; the last one in bits is the headline."""
 
@@ -154,6 +167,10 @@ class ReportEvent:
     order: int
     text: str = ""
     deps: frozenset[Judged] = frozenset()
+    chosen_parts: bool = False
+    """The loss is made of losses that were kept because they were the smaller ones, part by part."""
+    chosen_whole: bool = False
+    """The loss was kept because it was the smaller one of several evaluations."""
     copied: bool = False
     """The loss was changed where a stored token equals the scored one."""
 
@@ -192,6 +209,7 @@ class Timeline:
     count_reads: list[CountRead] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
     mixes: list[Mix] = field(default_factory=list)
+    choices: list[Choice] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     copies: list[Place] = field(default_factory=list)
     """Where validation tokens are compared with tokens stored for the same positions."""

@@ -11,6 +11,8 @@ from auditor.timeline.machine import MAX_STEPS
 from auditor.timeline.operators import MAX_TEXT, PLAIN
 from auditor.timeline.subscripts import Subscripts, path_field
 from auditor.timeline.values import (
+    JUDGED_PART,
+    JUDGED_WHOLE,
     NOCONST,
     NONE,
     NONE_VAL,
@@ -97,12 +99,17 @@ class Expressions(Subscripts):
         return obj
 
     def _ev_ifexp(self, node: ast.IfExp) -> Val:
-        known = self.truth(self.ev(node.test))
+        test = self.ev(node.test)
+        known = self.truth(test)
         if known is True:
             return self.ev(node.body)
         if known is False:
             return self.ev(node.orelse)
-        return join(self.ev(node.body), self.ev(node.orelse))
+        value = join(self.ev(node.body), self.ev(node.orelse))
+        judged = test.taint.flags & (JUDGED_PART | JUDGED_WHOLE)
+        if judged and self.content(value).nll:
+            return retaint(value, self.choice(node, self.content(value), bool(judged & JUDGED_PART)))
+        return value
 
     def _ev_lambda(self, node: ast.Lambda) -> Val:
         obj = self.alloc("func", "<lambda>", node, node=node)

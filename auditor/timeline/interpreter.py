@@ -90,6 +90,7 @@ class Interpreter(Statements):
         timeline.count_reads = self.read_list
         timeline.crossings = list(self.crossings.values())
         timeline.mixes = list(self.mixes.values())
+        timeline.choices = list(self.choices.values())
         timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)
         timeline.steps = self.steps
         return timeline

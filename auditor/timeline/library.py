@@ -19,6 +19,7 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     HASH,
+    JUDGED_PART,
     NOCONST,
     NONE,
     NONE_VAL,
@@ -520,6 +521,8 @@ class Library(Training):
         t = NONE
         for arg in [*args, *kwargs.values()]:
             t = join_taint(t, self.content(arg))
+        if self.choosing and t.nll:
+            t = self.choice(node, t, bool(self.choosing & JUDGED_PART))
         view = _receiver(node)
         containers: list[Obj] = []
         if not tensors and isinstance(view, ast.Subscript):  # a slice is a view of its tensor

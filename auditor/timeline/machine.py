@@ -7,6 +7,7 @@ from typing import Any
 
 from auditor.timeline.contract import Evaluator
 from auditor.timeline.events import (
+    Choice,
     CountRead,
     Crossing,
     Mix,
@@ -89,6 +90,9 @@ class Machine(Evaluator):
         """The token ids that the model was last called with."""
         self.crossings: dict[tuple[int, str], Crossing] = {}
         self.mixes: dict[tuple[Any, ...], Mix] = {}
+        self.choices: dict[tuple[Any, ...], Choice] = {}
+        self.choosing = 0
+        """What the comparisons of losses around us say of the values that are kept here (flags)."""
         self.reports: dict[tuple[Any, ...], ReportEvent] = {}
         self.update_list: list[Update] = []
         self.score_list: list[Score] = []

@@ -20,6 +20,7 @@ from auditor.timeline.values import (
     join_taint,
     of_obj,
     of_taint,
+    retaint,
     with_flags,
 )
 
@@ -129,12 +130,24 @@ def _len(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) ->
     return Val(lin=atom(self.fresh_atom(node)), loops=args[0].loops if args else 0)
 
 
+def smaller(self: Library, args: Args, result: Val, node: ast.AST, *, parts: bool) -> Val:
+    """Of several values the smallest: a choice where two of them are losses."""
+    losses = [t for t in map(self.content, args) if t.nll]
+    if len(losses) < 2:
+        return result
+    return retaint(result, self.choice(node, result.taint, parts or self.compares_parts(losses[0], losses[1])))
+
+
 def _minmax(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) > 1 and all(isinstance(a.const, (int, float)) for a in args):
         return constant((min if path.endswith("min") else max)(a.const for a in args))
     v = self.unknown(*args)
     if len(args) == 1:
         v = self.unknown(self.iterate(args[0], node, 0))
+    if len(args) > 1 and path.endswith("min"):
+        v = smaller(self, args, v, node, parts=False)
+    elif "key" in kwargs and v.taint.nll:
+        v = retaint(v, self.choice(node, v.taint, False))
     return Val(lin=atom(self.fresh_atom(node)), loops=v.loops, old=v.old, taint=v.taint)
 
 

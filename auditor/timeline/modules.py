@@ -13,6 +13,7 @@ from auditor.timeline.values import (
     PARAMS,
     STATE,
     UNKNOWN,
+    WHOLE,
     Carried,
     Obj,
     Val,
@@ -218,6 +219,9 @@ class Modules(Summaries):
         """`load_state_dict`: the weights are now what the state dict holds, and nothing else."""
         self.effects += 1
         t = self.content(state)
+        if t.flags & WHOLE:
+            for choice in self.choices.values():
+                choice.loaded |= not choice.parts
         upd = t.upd
         if any(r.split == "val" for r in t.toks) and not t.flags & GRAD:
             event = self.update_event("statistic", node, t.toks)

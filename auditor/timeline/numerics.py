@@ -8,11 +8,14 @@ from collections.abc import Callable
 from auditor.program.linear import ZERO
 from auditor.timeline.library import Library
 from auditor.timeline.methods import gather
+from auditor.timeline.models import smaller
 from auditor.timeline.registry import FUNCTIONS, PATHS, Args, Kwargs
 from auditor.timeline.values import (
     COPY,
     DIFF,
     GRAD,
+    JUDGED_PART,
+    JUDGED_WHOLE,
     NOCONST,
     NONE,
     NONE_VAL,
@@ -89,11 +92,18 @@ def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
             of_taint(self.content(args[2]), args[2].loops, args[2].old),
         )
         condition = self.content(args[0])
+        if picked.taint.nll and condition.flags & (JUDGED_PART | JUDGED_WHOLE):
+            picked = retaint(picked, self.choice(node, picked.taint, True))
         return retaint(
             picked,
             join_taint(picked.taint, taint(deps=condition.deps, upd=condition.upd, flags=condition.flags & COPY)),
         )
     return None
+
+
+def _minimum(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """Element by element the smaller one."""
+    return smaller(self, args, self.unknown(*args), node, parts=True) if len(args) == 2 else None
 
 
 def _logaddexp(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -185,6 +195,11 @@ PATHS.update(
         "torch.distributed.gather_object": _all_gather,
         "torch.distributed.gather": _all_gather,
         "torch.distributed.all_gather_into_tensor": _all_gather,
+        "torch.minimum": _minimum,
+        "torch.fmin": _minimum,
+        "torch.min": _minimum,
+        "numpy.minimum": _minimum,
+        "numpy.fmin": _minimum,
         "torch.where": _where,
         "numpy.where": _where,
         "torch.eq": _equal,

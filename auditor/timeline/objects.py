@@ -14,10 +14,13 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     HASH,
+    JUDGED_PART,
+    JUDGED_WHOLE,
     NONE,
     PARAMS,
     STATE,
     UNKNOWN,
+    WHOLE,
     Carried,
     Obj,
     Taint,
@@ -271,6 +274,8 @@ class Objects(Expressions):
     def assign(self, target: ast.AST, value: Val) -> None:
         """`target = value`."""
         kind = type(target)
+        if self.choosing:
+            value = self.kept_by_loss(target, value)
         if kind is ast.Name:
             self.assign_name(target.id, value)  # type: ignore[attr-defined]
         elif kind in (ast.Tuple, ast.List):
@@ -281,6 +286,16 @@ class Objects(Expressions):
             self.set_item(self.ev(target.value), target.slice, value, target)  # type: ignore[attr-defined]
         elif kind is ast.Starred:
             self.assign(target.value, value)  # type: ignore[attr-defined]
+
+    def kept_by_loss(self, node: ast.AST, value: Val) -> Val:
+        """A value that is kept because a comparison of losses said so."""
+        t = self.content(value)
+        if t.nll:
+            return retaint(value, join_taint(value.taint, self.choice(node, t, bool(self.choosing & JUDGED_PART))))
+        if self.choosing & JUDGED_WHOLE:
+            self.choice(node, t, False)
+            return retaint(value, with_flags(value.taint, WHOLE))
+        return value
 
     def assign_name(self, name: str, value: Val) -> None:
         """`name = value`, in the frame that owns the name."""

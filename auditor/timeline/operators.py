@@ -19,14 +19,18 @@ from auditor.timeline.values import (
     FALSE,
     GRAD,
     HASH,
+    JUDGED_PART,
+    JUDGED_WHOLE,
     NOCONST,
     NONE,
     NONE_OBJ,
+    PART,
     PROB,
     STORED,
     TRUE,
     UNKNOWN,
     VOCAB,
+    WHOLE,
     Obj,
     Region,
     Taint,
@@ -303,21 +307,22 @@ class Operators(Flow):
             loops |= right.loops
             old |= right.old
         if t is not NONE:  # where a token is equal to another says where it is, not what it is
-            t = taint(
-                frozenset[Region](),
-                t.upd,
-                t.deps,
-                frozenset(),
-                t.counts,
-                t.flags & ~(VOCAB | PROB | BITS | HASH),
-                t.crossings,
-            )
+            flags = t.flags & ~(VOCAB | PROB | BITS | HASH | PART | WHOLE)
+            if not equality:
+                flags |= self.judged(self.content(left), self.content(rights[0]))
+            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, flags, t.crossings)
             if equality and t.flags & STORED:
                 t = with_flags(t, self.note_copy(node, left, rights[0]))
         value = of_taint(t, loops, old)
         if left.axes is None and rights[0].axes is None:
             return value
         return self.laid(value, sequence.of_compare(left, rights[0]), node)
+
+    def judged(self, a: Taint, b: Taint) -> int:
+        """The flag of a comparison of two losses of validation tokens, else 0."""
+        if not a.nll or not b.nll:
+            return 0
+        return JUDGED_PART if self.compares_parts(a, b) else JUDGED_WHOLE
 
     def compare(self, op: type, left: Val, right: Val) -> bool | None:
         """A comparison, when its outcome is known."""

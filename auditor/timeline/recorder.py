@@ -8,6 +8,7 @@ from typing import Any
 
 from auditor.timeline.axes import Effect, Kind
 from auditor.timeline.events import (
+    Choice,
     ConfigRead,
     CountRead,
     Crossing,
@@ -27,8 +28,10 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     MAPPED,
+    PART,
     STATE,
     STORED,
+    WHOLE,
     Dep,
     Obj,
     Region,
@@ -37,6 +40,7 @@ from auditor.timeline.values import (
     retaint,
     taint,
     with_crossings,
+    with_flags,
 )
 
 
@@ -215,6 +219,24 @@ class Recorder(Machine):
             found.bits |= bits
             found.order = self.tick()
         found.copied |= bool(t.flags & COPY)
+        found.chosen_parts |= bool(t.flags & PART)
+        found.chosen_whole |= bool(t.flags & WHOLE)
+
+    def compares_parts(self, a: Taint, b: Taint) -> bool:
+        """Whether losses are of tokens that move with a loop around us: of a part of the evaluation."""
+        return any(r.split == "val" and r.loops & self.active for t in (a, b) for r in t.toks)
+
+    def choice(self, node: ast.AST, t: Taint, parts: bool) -> Taint:
+        """A loss, or what gave it, is kept because its loss was the smaller one."""
+        self.effects += 1
+        key = (id(node), self.frame.ctx)
+        found = self.choices.get(key)
+        if found is None:
+            self.choices[key] = Choice(self.place(getattr(node, "lineno", 0)), t.nll, parts, self.tick())
+        else:
+            found.scores |= t.nll
+            found.parts |= parts
+        return with_flags(t, PART if parts else WHOLE)
 
     def note_copy(self, node: ast.AST, left: Val, right: Val) -> int:
         """`stored == tokens`, both moving with the same loop: the flag of a copy of the text, else 0.

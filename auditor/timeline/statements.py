@@ -12,6 +12,8 @@ from auditor.timeline.events import (
 )
 from auditor.timeline.loops import Loops
 from auditor.timeline.values import (
+    JUDGED_PART,
+    JUDGED_WHOLE,
     NOCONST,
     NONE_VAL,
     UNKNOWN,
@@ -224,6 +226,8 @@ class Statements(Loops):
         self.control |= test.loops & self.active
         conditions = self.conditions(node)
         saved_held, self.held = self.held, self.held | conditions
+        saved_choosing = self.choosing
+        self.choosing |= test.taint.flags & (JUDGED_PART | JUDGED_WHOLE)
         self.run(node.body)
         self.held = saved_held
         ends = [] if self.dead else [self.snapshot()]
@@ -234,6 +238,7 @@ class Statements(Loops):
         if conditions:
             self.forget_updates_under(conditions)
         self.run(node.orelse)
+        self.choosing = saved_choosing
         # what follows a branch that leaves runs where the test went the other way
         self.first_iteration = saved_first | (later if left else 0) | (first if self.dead else 0)
         if not self.dead:

@@ -33,6 +33,10 @@ STORED = 4096  # read from a file that is neither a token split nor written by t
 COPY = 8192  # says whether the scored token equals one that was stored for its position
 MAPPED = 16384  # looked up in a fixed table by token id: a property of tokens, not the tokens
 PIECE = 32768  # the text of tokens: their bytes, or what is made of them
+JUDGED_PART = 1 << 16  # a comparison of two losses of the same few tokens
+JUDGED_WHOLE = 1 << 17  # a comparison of two losses of whole evaluations
+PART = 1 << 18  # of several losses of the same few tokens, the one that they chose
+WHOLE = 1 << 19  # of several evaluations or weights, the ones that validation losses chose
 
 MAX_REGIONS = 16
 
