@@ -29,6 +29,10 @@ _NOT_A_LOG = re.compile(
 _METRICS = re.compile(r"val_bpb|val_loss|train_loss|step[:\s]\s*\d+/\d+|\bbpb[:=]", re.IGNORECASE)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+_STAMP = re.compile(
+    r"^[ \t]*\[?(?:\d{9,11}\.\d+|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z?)\]?[ \t]+(?=\S)", re.MULTILINE
+)
+"""The time that a logger puts before what the program prints."""
 _SEPARATOR = re.compile(r"^\s*={50,}\s*$")
 _IMPORT = re.compile(r"(?:import|from) [A-Za-z_][\w.]*(?: import | as |\s*$|,)")
 _DEFINITION = re.compile(r"(?:def|class|async def) \w+|@\w|import |from [\w.]+ import |if __name__ ==")
@@ -60,7 +64,7 @@ def read_log(path: str, data: bytes, script_lines: Collection[str]) -> tuple[Log
     if len(data) > MAX_LOG:
         note = f"{path!r}: {len(data):,} bytes, of which the first {_HEAD:,} and the last {_TAIL:,} were read"
         data = data[:_HEAD] + b"\n" + data[-_TAIL:]
-    text = without_echo(decode(data), script_lines)
+    text = _STAMP.sub("", without_echo(decode(data), script_lines))
     if not path.lower().endswith(".log") and not _METRICS.search(text):
         return None, None
     return Log(path=path, text=text, config=printed_settings(text)), note

@@ -221,3 +221,12 @@ def test_a_log_that_ends_with_the_claimed_number_comes_first() -> None:
     assert claimed_first([plain, adapted], 1.1477) == (plain, adapted)
     assert claimed_first([plain, adapted], 1.2) == (plain, adapted)
     assert claimed_first([plain, adapted], None) == (plain, adapted)
+
+
+@pytest.mark.parametrize(
+    "stamp", ["1776143355.743 ", "[12:03:59] ", "2026-04-01 12:03:59,120 ", "2026-04-01T12:03:59Z "]
+)
+def test_the_time_before_a_message_is_no_part_of_it(stamp: str) -> None:
+    log, _ = read_log("a.log", f"{stamp}final val_bpb:1.1477\n{stamp}4832/20000 val_loss: 2.7711\n".encode(), ())
+    assert log is not None
+    assert log.text.splitlines() == ["final val_bpb:1.1477", "4832/20000 val_loss: 2.7711"]
