@@ -1,0 +1,1 @@
+"""The seed patterns as Semgrep rules, and what they find beside what pgolf finds."""
