@@ -15,6 +15,7 @@ from rules.ngram.context_only_ngram import ContextOnlyNgram
 from rules.ngram.ngram_target_in_key import NgramTargetInKey
 from rules.ngram.oracle_selection import OracleSelection
 from rules.ngram.ppm_byte_mixture import PPMByteMixture
+from rules.ngram.target_gated_mixing import TargetGatedMixing
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
 from rules.readability.opaque_code import OpaqueCode
@@ -35,6 +36,7 @@ def catalogue() -> tuple[Rule, ...]:
         TwoPassRescoring(),
         OracleSelection(),
         UnnormalizedMixture(),
+        TargetGatedMixing(),
         SlotScoredRegion(),
         ValCalibration(),
         CacheBeforeScore(),

@@ -55,7 +55,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         data_files=_data_files(tree, folder, files, choice.script, {log.path for log in logs}),
         readme=readme,
         submission_json=declared,
-        logs=claimed_first(logs, claims.val_bpb),
+        logs=claimed_first(logs, claims.val_bpb, raw or ""),
         command=_command(tree, files, choice.script, readme),
         claims=claims,
         notes=tuple(notes),

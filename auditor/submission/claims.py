@@ -101,7 +101,8 @@ def plausible(value: object) -> float | None:
     if isinstance(value, int) and value.bit_length() > 64:
         return None
     number = float(value)
-    return number if 0.01 < number < 5 else None
+    # a number of a table may be next to nothing: that is what a cache that counts the answer reaches
+    return number if (0 if isinstance(value, float) else 0.01) < number < 5 else None
 
 
 def _json_score(data: Mapping[str, object]) -> float | None:

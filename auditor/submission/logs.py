@@ -47,6 +47,9 @@ _WHOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:=]\s+(\S.{0,400}?)\s*$")
 _LATE = re.compile(r"\s*\w+(?::\w+)*:(?:start|enabled|disabled|on|off|config|settings?|begin)\b")
 _SCORE = re.compile(r"(?<![\w.])[0-4]\.\d{4,}")
 _LAST_SCORES = 8
+_DECLARED = re.compile(r'"([\w ]*bpb[\w ]*|[\w ]*\d)"\s*:\s*"?([0-4]\.\d{5,})(?!\d)')
+"""A score in `submission.json`, by its name or by its seed."""
+_OTHER_STAGE = re.compile(r"pre|quant|round|std|base", re.IGNORECASE)
 _RESULT_KEY = re.compile(r"loss|bpb|bpp|time|elapsed|step$|steps_|progress|memory|tok_?s|lr_now", re.IGNORECASE)
 
 
@@ -139,11 +142,15 @@ def _echo_end(lines: list[str], start: int, script_lines: Collection[str]) -> in
     return last + 1
 
 
-def claimed_first(logs: Sequence[Log], claim: float | None) -> tuple[Log, ...]:
-    """The logs in their order, but those that end with the claimed number come first (RULES, trap 23)."""
+def claimed_first(logs: Sequence[Log], claim: float | None, declared: str = "") -> tuple[Log, ...]:
+    """The logs in their order, but those that end with the claimed number come first (RULES, trap 23).
+
+    The number may be a mean: then those that end with the score of a seed, as `submission.json` declares it.
+    """
     if claim is None or len(logs) < 2:
         return tuple(logs)
-    return tuple(sorted(logs, key=lambda log: not _ends_with(log.text, claim)))
+    claims = [claim, *(float(m[2]) for m in _DECLARED.finditer(declared) if not _OTHER_STAGE.search(m[1]))]
+    return tuple(sorted(logs, key=lambda log: not any(_ends_with(log.text, number) for number in claims)))
 
 
 def _ends_with(text: str, claim: float) -> bool:

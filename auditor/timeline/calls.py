@@ -35,7 +35,9 @@ class Calls(Classes):
             ):
                 return self.super_call(func.attr, node)
             base = self.ev(func.value)
+            keeping, self.keeping = self.keeping, func.attr == "setdefault"
             args, kwargs = self.arguments(node)
+            self.keeping = keeping
             return self.call_method(base, func.attr, args, kwargs, node)
         if isinstance(func, ast.Name) and func.id == "super" and self.lookup("super") is None:
             return UNKNOWN

@@ -128,6 +128,10 @@ class CountRead:
     why: str = ""
     pieces: bool = False
     """The key holds bytes of the present token: the table counts text."""
+    object: int = -1
+    """The table, by object."""
+    picks: bool = False
+    """One entry of the row of a context, exact: the count of one token after it."""
 
 
 @dataclass
@@ -153,6 +157,23 @@ class Choice:
     order: int = 0
     loaded: bool = False
     """What was kept is loaded as weights."""
+
+
+@dataclass
+class Gate:
+    """Whether a count takes part in the score of a token hangs on that token."""
+
+    place: Place
+    scores: frozenset[int]
+    counts: frozenset[int]
+    """Look-ups that take part or not."""
+    decided: frozenset[int]
+    """Look-ups that the decision is made from."""
+    why: str
+    """What else the decision is made from; empty when the counts are all."""
+    tables: frozenset[int] = frozenset()
+    """Fixed tables, by object, that the decision is made from."""
+    order: int = 0
 
 
 @dataclass
@@ -210,6 +231,7 @@ class Timeline:
     crossings: list[Crossing] = field(default_factory=list)
     mixes: list[Mix] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     copies: list[Place] = field(default_factory=list)
     """Where validation tokens are compared with tokens stored for the same positions."""

@@ -72,7 +72,11 @@ class Expressions(Subscripts):
         mask = self.first_iteration
         t = v.taint
         deps = frozenset(d for d in t.deps if not d.loops & mask)
-        return v if deps == t.deps else retaint(v, taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings))
+        return (
+            v
+            if deps == t.deps
+            else retaint(v, taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings, t.gates))
+        )
 
     def lookup(self, name: str) -> Val | None:
         """Value of a name: local, enclosing, global."""
@@ -105,7 +109,12 @@ class Expressions(Subscripts):
             return self.ev(node.body)
         if known is False:
             return self.ev(node.orelse)
+        gate = self.gate
+        self.gate = inside = self.gated(self.content(test))
         value = join(self.ev(node.body), self.ev(node.orelse))
+        self.gate = gate
+        if inside is not NONE:
+            self.note_gated_value(inside, self.content(value), node)
         judged = test.taint.flags & (JUDGED_PART | JUDGED_WHOLE)
         if judged and self.content(value).nll:
             return retaint(value, self.choice(node, self.content(value), bool(judged & JUDGED_PART)))

@@ -7,6 +7,7 @@ from auditor.timeline.recorder import Recorder
 from auditor.timeline.values import (
     NONE,
     Carried,
+    Region,
     Taint,
     Val,
     join,
@@ -61,10 +62,11 @@ class Flow(Recorder):
         key = (t, bit)
         found = self.aged.get(key)
         if found is None:
-            toks = frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in t.toks)
             upd = self.age_updates(t.upd, bit)
             crossings = t.crossings if self.in_module() else frozenset[int]()  # the next window comes after this one
-            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings)
+            gates = _aged(t.gates, bit)
+            toks = _aged(t.toks, bit)
+            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
         return found
 
     def age_updates(self, upd: Carrieds, bit: int) -> Carrieds:
@@ -78,7 +80,7 @@ class Flow(Recorder):
     def age(self, v: Val, bit: int) -> Val:
         """A value as seen from the next iteration of a loop."""
         t = v.taint
-        if t is not NONE and (t.toks or t.upd or t.crossings):
+        if t is not NONE and (t.toks or t.upd or t.crossings or t.gates):
             t = self.age_taint(t, bit)
         items = v.items
         if items is not None:
@@ -110,3 +112,8 @@ class Flow(Recorder):
                     obj.fields[name] = self.age(value, bit)
         for obj, upd in self.states.items():
             self.states[obj] = self.age_updates(upd, bit)
+
+
+def _aged(regions: frozenset[Region], bit: int) -> frozenset[Region]:
+    """Regions as seen from the next iteration of a loop."""
+    return frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in regions)

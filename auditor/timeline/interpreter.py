@@ -91,6 +91,10 @@ class Interpreter(Statements):
         timeline.crossings = list(self.crossings.values())
         timeline.mixes = list(self.mixes.values())
         timeline.choices = list(self.choices.values())
+        timeline.gates = list(self.gates.values())
+        for gate in timeline.gates:
+            if gate.tables and gate.tables <= self.count_tables.keys():  # no fixed tables, as it turned out
+                gate.why = ""
         timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)
         timeline.steps = self.steps
         return timeline

@@ -536,7 +536,7 @@ class Library(Training):
                     self.touch(obj)
             elif t is not NONE:
                 if name in ("scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_") and args:
-                    index = self.content(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
+                    index = self.key_of(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
                     self.write_tensor(
                         obj, t, index, any(r.split == "val" for r in index.toks) and not index.flags & DIFF, node
                     )

@@ -14,6 +14,7 @@ from auditor.timeline.frames import LoopContext, Snapshot
 from auditor.timeline.values import (
     NOCONST,
     Val,
+    constant,
     is_params,
     join,
     same,
@@ -76,11 +77,20 @@ class Loops(Calls):
         )
 
     def unroll(self, node: ast.For | ast.AsyncFor, source: Val, count: int | None) -> bool:
-        """Short loops over literal tuples and lists are run element by element: their elements differ in kind."""
+        """Short loops over literal tuples and lists, or over their indices, are run element by element: the elements
+        differ in kind.
+        """
         elements = self.literal_elements(source)
+        indices = count is not None and count <= 4 and _over_indices(node.iter)
+        if indices:
+            elements = [constant(index) for index in range(count or 0)]
         if elements is None or not 1 <= len(elements) <= 4 or count is None:
             return False
-        if all(e.const is not NOCONST for e in elements) and not all(isinstance(e.const, str) for e in elements):
+        if (
+            not indices
+            and all(e.const is not NOCONST for e in elements)
+            and not all(isinstance(e.const, str) for e in elements)
+        ):
             return False
         bit = self.loop_bit(node)
         context = LoopContext(Loop(bit, node.lineno, "for", self.shown(node.target)))
@@ -194,3 +204,11 @@ class Loops(Calls):
             if head.states.get(obj) != upd:
                 changed = True
         return changed
+
+
+def _over_indices(node: ast.expr) -> bool:
+    """Whether a loop is over `range(len(x))`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
+        return False
+    bound = node.args[0] if len(node.args) == 1 else None
+    return isinstance(bound, ast.Call) and isinstance(bound.func, ast.Name) and bound.func.id == "len"

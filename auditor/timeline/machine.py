@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from auditor.program.linear import Linear
 from auditor.timeline.contract import Evaluator
 from auditor.timeline.events import (
     Choice,
     CountRead,
     Crossing,
+    Gate,
     Mix,
     Read,
     ReportEvent,
@@ -19,6 +21,7 @@ from auditor.timeline.events import (
 )
 from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, LoopContext
 from auditor.timeline.values import (
+    HASH,
     NOCONST,
     NONE,
     NONE_OBJ,
@@ -93,6 +96,17 @@ class Machine(Evaluator):
         self.choices: dict[tuple[Any, ...], Choice] = {}
         self.choosing = 0
         """What the comparisons of losses around us say of the values that are kept here (flags)."""
+        self.gates: dict[tuple[Any, ...], Gate] = {}
+        self.count_tables: dict[int, frozenset[int]] = {}
+        """Tables, by object, that take in validation tokens: where the token ids of hashed keys are read."""
+        self.gate = NONE
+        """What the tests of the unknown branches around us are made from."""
+        self.scored_at: dict[int, set[Linear]] = {}
+        """Positions of the tokens of a score, as they are known where a count meets it."""
+        self.keeping = False
+        """Whether what is made now is a default, and may have been kept the last time: `rows.setdefault(key, {})`."""
+        self.rewritten: tuple[Any, ...] = ()
+        """Subscripts that are read only to be written back: `table[key] += 1`."""
         self.reports: dict[tuple[Any, ...], ReportEvent] = {}
         self.update_list: list[Update] = []
         self.score_list: list[Score] = []
@@ -127,7 +141,7 @@ class Machine(Evaluator):
         obj = self.objects.get(key)
         if obj is None:
             obj = self.objects[key] = Obj(kind, name, len(self.objects), node, self.frame, extra)
-        elif fresh:
+        elif fresh and not self.keeping:
             if kind in ("list", "dict", "tensor"):
                 obj.fields = {}
                 obj.elem = None
@@ -149,7 +163,7 @@ class Machine(Evaluator):
 
     def mark(self, obj: Obj, t: Taint) -> None:
         """Remember objects that hold content with loop-dependent facts; they are aged at back edges."""
-        if t is not NONE and (t.toks or t.upd):
+        if t is not NONE and (t.toks or t.upd or t.gates):
             self.hot[obj] = None
 
     def keep(self, value: Val) -> None:
@@ -239,6 +253,12 @@ class Machine(Evaluator):
             if upd:
                 t = join_taint(t, taint(upd=upd))
         return t
+
+    def key_of(self, index: Val) -> Taint:
+        """Content of an index; token ids side by side in a tuple are no hash of them."""
+        key = self.content(index)
+        apart = sum(bool(self.content(item).toks) for item in index.items or ())
+        return with_flags(key, drop=HASH) if apart > 1 else key
 
     def deep(self, v: Val, depth: int) -> Taint:
         """`content` with a depth limit."""

@@ -39,6 +39,8 @@ def gather(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
     if t.flags & DIFF and t.toks and not t.nll:
         scored = self.score_event(node, t, key)
         return of_taint(with_flags(scored, PROB, VOCAB), base.loops | index.loops, base.old | index.old)
+    if not t.flags & NORMED:
+        self.pick_from_hashed(t.counts)
     table = next((o for o in base.objs if o.kind == "tensor"), None)
     return self.table_read(table, Val(taint=t), index, key, node, exact=False)
 
@@ -120,7 +122,7 @@ def _get(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
     result: Val | None = None
     for obj in base.objs:
         if obj.kind == "dict":
-            value = self.subscript_dict(obj, args[0], node) if args else UNKNOWN
+            value = self.subscript_dict(obj, args[0], node, base.taint) if args else UNKNOWN
             if len(args) > 1 and not (args[0].const is not NOCONST and args[0].const in obj.fields):
                 value = (
                     join(value, args[1])

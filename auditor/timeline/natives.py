@@ -30,7 +30,7 @@ class Natives(Library):
             tokens = NONE
             for t in contents:
                 tokens = join_taint(tokens, t if _is_token(t) else NONE)
-            read = self.count_read(node, None, name, tokens, False, getattr(node, "lineno", 0), True)
+            read = self.count_read(node, None, name, tokens, False, getattr(node, "lineno", 0), pieces=True)
             self.mix_event(node, frozenset((read.number,)), everything.nll, pieces=True)
             everything = join_taint(everything, taint(counts=frozenset((read.number,))))
         elif how != "sum":

@@ -75,7 +75,7 @@ def _bincount(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
 
 def _add_at(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if path.endswith((".add.at", ".maximum.at", ".subtract.at")) and len(args) > 1:
-        key = self.content(args[1])
+        key = self.key_of(args[1])
         is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
         for obj in args[0].objs:
             if obj.kind in ("tensor", "dict"):
@@ -86,18 +86,22 @@ def _add_at(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
 
 def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) == 3:
-        self.note_mix(self.content(args[1]), self.content(args[2]), node)
+        if isinstance(args[0].const, bool):
+            return args[1] if args[0].const else args[2]
+        a, b, test = self.content(args[1]), self.content(args[2]), self.content(args[0])
+        self.note_mix(a, b, node)
+        gate = self.gated(test)
+        if gate is not NONE:
+            self.note_gate(gate, join_taint(a, b), self.counted(a) ^ self.counted(b), node)
         picked = join(
             of_taint(self.content(args[1]), args[1].loops, args[1].old),
             of_taint(self.content(args[2]), args[2].loops, args[2].old),
         )
-        condition = self.content(args[0])
-        if picked.taint.nll and condition.flags & (JUDGED_PART | JUDGED_WHOLE):
+        if picked.taint.nll and test.flags & (JUDGED_PART | JUDGED_WHOLE):
             picked = retaint(picked, self.choice(node, picked.taint, True))
-        return retaint(
-            picked,
-            join_taint(picked.taint, taint(deps=condition.deps, upd=condition.upd, flags=condition.flags & COPY)),
-        )
+        hints = frozenset(n for n in test.counts if self.read_list[n].picks)
+        chosen = taint(deps=test.deps, upd=test.upd, counts=hints, flags=test.flags & COPY)
+        return retaint(picked, join_taint(picked.taint, chosen))
     return None
 
 
@@ -110,6 +114,11 @@ def _logaddexp(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: s
     """A sum of probabilities, of which the logarithms are given."""
     scored = len(args) > 1 and any(self.content(a).nll for a in args[:2])
     return self.binary(ast.Add, args[0], args[1], node) if scored else None
+
+
+def _scalar(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`np.float32(x)`: a known number stays known."""
+    return args[0] if args and isinstance(args[0].const, int | float) else None
 
 
 def _binary_fn(op: type) -> Callable[[Library, Args, Kwargs, ast.AST, str], Val | None]:
@@ -218,6 +227,8 @@ PATHS.update(
         "numpy.array": _kept,
         "numpy.asarray": _kept,
         "numpy.ascontiguousarray": _kept,
+        "numpy.float32": _scalar,
+        "numpy.float64": _scalar,
         "numpy.int64": _kept,
         "numpy.uint64": _kept,
         "numpy.bitwise_xor": _binary_fn(ast.BitXor),

@@ -395,10 +395,13 @@ class Objects(Expressions):
     def set_item(self, base: Val, index_node: ast.AST, value: Val, node: ast.AST, reads_itself: bool = False) -> None:
         """`base[index] = value`."""
         index = self.ev(index_node)
-        key = self.content(index)
+        key = self.key_of(index)
         key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
         if key.flags & COPY:
             value = retaint(value, with_flags(value.taint, COPY))
+        gate = self.gated(key)
+        if gate is not NONE:
+            self.note_gated_value(gate, self.content(value), node, stored=True)
         for obj in base.objs:
             kind = obj.kind
             if kind == "dict":
@@ -413,7 +416,7 @@ class Objects(Expressions):
                         obj, value if not isinstance(index_node, ast.Slice) else self.iterate(value, node, 0)
                     )
             elif kind == "tensor":
-                self.write_tensor(obj, self.content(value), key, key_is_val, node)
+                self.write_tensor(obj, self.hint(self.content(value), index, node), key, key_is_val, node)
             elif kind == "lib" and obj.name == "os.environ":
                 self.write_env(index, value, node, override=True)
             elif kind == "inst" and not is_params(base):
@@ -439,7 +442,7 @@ class Objects(Expressions):
     def as_count(self, value: Val) -> Val:
         """What is stored under a key of validation tokens: the look-up that it was computed from is no use of it."""
         t = value.taint
-        return retaint(value, taint(t.toks, t.upd, flags=t.flags)) if t.counts or t.deps else value
+        return retaint(value, taint(t.toks, t.upd, flags=t.flags, gates=t.gates)) if t.counts or t.deps else value
 
     def write_tensor(self, obj: Obj, t: Taint, key: Taint, key_is_val: bool, node: ast.AST) -> None:
         """Content goes into an array; a key made of validation tokens makes it a cache."""
@@ -454,6 +457,8 @@ class Objects(Expressions):
         event = self.update_event("counts", node, key.toks)
         if event is not None:
             self.states[obj] = self.states.get(obj, frozenset()) | frozenset((Carried(event.number, 0),))
+            sites = frozenset(r.site for r in key.toks if key.flags & HASH)
+            self.count_tables[obj.number] = self.count_tables.get(obj.number, sites) | sites
             if not event.applied:
                 event.applied.append(event.place)
             if obj.name not in event.states:

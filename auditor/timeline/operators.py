@@ -1,4 +1,4 @@
-"""Arithmetic, comparison and logic on abstract values; where counts meet probabilities."""
+"""Arithmetic, comparison and logic on abstract values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Any
 
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline import sequence
-from auditor.timeline.events import (
-    Mix,
-)
-from auditor.timeline.flow import Flow
+from auditor.timeline.mixing import Mixing
 from auditor.timeline.values import (
     BITS,
     DIFF,
@@ -21,11 +18,15 @@ from auditor.timeline.values import (
     HASH,
     JUDGED_PART,
     JUDGED_WHOLE,
+    LOOKED,
     NOCONST,
     NONE,
     NONE_OBJ,
+    NORMED,
+    OUTCOME,
     PART,
     PROB,
+    SHARE,
     STORED,
     TRUE,
     UNKNOWN,
@@ -79,7 +80,7 @@ _FOLDS = (ast.BitXor, ast.Mult, ast.LShift)
 PLAIN = (int, float, str, bool, bytes, type(None), complex)
 
 
-class Operators(Flow):
+class Operators(Mixing):
     """Binary, unary and boolean operators."""
 
     def _ev_binop(self, node: ast.BinOp) -> Val:
@@ -131,17 +132,22 @@ class Operators(Flow):
             a = self.content(left)
         if right.objs or right.items:
             b = self.content(right)
+        if op is ast.BitAnd and (left.const is False or right.const is False):
+            return FALSE
+        if op is ast.Mult and any(_is_ln2(v.const) for v in (left, right)):
+            # bytes, times ln 2: what is divided by them is in bits
+            a = with_flags(a, 0 if a.nll or b.nll else BITS)
         if a is NONE and b is NONE:
-            if op is ast.Mult and any(isinstance(v.const, float) and abs(v.const - LN2) < 1e-3 for v in (left, right)):
-                return of_taint(taint(flags=BITS), loops, old)  # what is divided by it is in bits
             return Val(
                 lin=lin if lin is not None or op not in (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv) else None,
                 loops=loops,
                 old=old,
             )
-        t = join_taint(a, b)
+        t = with_flags(join_taint(a, b), drop=SHARE)
         if op is ast.Div:
             t = self.divide(a, b, right, t)
+            if a.flags & b.flags & LOOKED and not t.nll:
+                t = with_flags(t, SHARE)
         elif op in (ast.Add, ast.Sub, ast.Mult):
             if op is not ast.Mult and is_params(left) and b.flags & GRAD:
                 for number, _ in b.upd:
@@ -152,6 +158,8 @@ class Operators(Flow):
                     if t.nll and isinstance(value.const, float) and abs(value.const * LN2 - 1.0) < 1e-3:
                         t = with_flags(t, BITS)
             self.note_mix(a, b, node)
+            if op is ast.Sub and a.counts and b.counts and not (a.nll or b.nll):
+                self.compare_keys(b, a, "taken from")
             if (
                 op is ast.Sub
                 and (a.flags | b.flags) & VOCAB
@@ -195,58 +203,15 @@ class Operators(Flow):
 
     def divide(self, a: Taint, b: Taint, right: Val, t: Taint) -> Taint:
         """Division: a loss by ln 2 is in bits; a count by the count of its context is a target probability."""
-        if isinstance(right.const, float) and abs(right.const - LN2) < 1e-3:
+        if _is_ln2(right.const):
             return with_flags(t, BITS)
         if b.flags & BITS and not b.nll:
             return with_flags(t, BITS)
+        if a.counts and a.counts == b.counts:
+            return with_flags(t, NORMED)  # a row, divided by its sum
         if a.counts and b.counts:
-            older = frozenset(_read_site(r) for c in b.counts for r in self.read_list[c].key)
-            if older:
-                for c in a.counts:
-                    read = self.read_list[c]
-                    if not read.pieces and frozenset(map(_read_site, read.key)) > older and not read.target_in_key:
-                        read.target_in_key = True
-                        read.why = "its key holds one token more than the key of the count that it is divided by"
+            self.compare_keys(a, b, "divided by")
         return t
-
-    def note_mix(self, a: Taint, b: Taint, node: ast.AST) -> None:
-        """The scored token's probability meets a count that was read for that token."""
-        for scored, counted in ((a, b), (b, a)):
-            if not scored.nll or counted.nll or not counted.counts or scored.flags & VOCAB:
-                continue
-            # what was blended before holds the positions of its keys too: they say nothing of the target
-            starts = {r.start for r in scored.toks if r.start is not None} if not scored.counts else set()
-            reads = []
-            for number in counted.counts:
-                read = self.read_list[number]
-                if read.pieces:
-                    if not all(self.score_list[n].mapped for n in scored.nll):
-                        self.mix_event(node, frozenset((number,)), scored.nll, pieces=True)
-                    continue
-                if not read.target_in_key and any(
-                    r.split == "val" and r.start is not None and r.start in starts for r in read.key
-                ):
-                    read.target_in_key = True
-                    read.why = "its key holds the token at the very position that is scored"
-                if not read.target_in_key and len({r.shift for r in read.key}) > 1:
-                    read.target_in_key = True
-                    read.why = "its key holds the target side of the input/target pair"
-                if read.target_in_key:
-                    reads.append(number)
-            if reads:
-                self.mix_event(node, frozenset(reads), scored.nll, pieces=False)
-
-    def mix_event(self, node: ast.AST, counts: frozenset[int], scores: frozenset[int], *, pieces: bool) -> None:
-        """The scored token's probability and counts of that token only are blended."""
-        self.effects += 1
-        key = (id(node), self.frame.ctx, pieces)
-        found = self.mixes.get(key)
-        if found is None:
-            place = self.place(getattr(node, "lineno", 0))
-            self.mixes[key] = Mix(place, counts, scores, self.tick(), pieces)
-        else:
-            found.counts |= counts
-            found.scores |= scores
 
     def _ev_unary(self, node: ast.UnaryOp) -> Val:
         v = self.ev(node.operand)
@@ -307,10 +272,14 @@ class Operators(Flow):
             loops |= right.loops
             old |= right.old
         if t is not NONE:  # where a token is equal to another says where it is, not what it is
+            gates = t.gates
+            sentinel = any(v.const is not NOCONST and not v.const for v in (left, *rights))  # `nll < 0`: not scored yet
             flags = t.flags & ~(VOCAB | PROB | BITS | HASH | PART | WHOLE)
             if not equality:
                 flags |= self.judged(self.content(left), self.content(rights[0]))
-            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, flags, t.crossings)
+                if not sentinel:
+                    gates = gates.union(*(_outcomes(self.content(v)) for v in (left, *rights)))
+            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, flags, t.crossings, gates)
             if equality and t.flags & STORED:
                 t = with_flags(t, self.note_copy(node, left, rights[0]))
         value = of_taint(t, loops, old)
@@ -342,6 +311,8 @@ class Operators(Flow):
                 return bool(_COMPARE[op](left.const, right.const))
             except Exception:
                 return None
+        if op in (ast.Gt, ast.GtE) and isinstance(right.const, float) and right.const > 1.0:
+            return False if self.content(left).flags & SHARE else None
         return None
 
     def contains(self, item: Val, container: Val) -> bool | None:
@@ -399,6 +370,13 @@ class Operators(Flow):
         return Val(objs=(obj,), loops=left.loops | right.loops)
 
 
-def _read_site(r: Region) -> tuple[int, int]:
-    """The read that a region of a key comes from."""
-    return r.site, r.shift
+def _outcomes(t: Taint) -> frozenset[Region]:
+    """What hangs on the probability that a token got; nothing when that is only one part of a value."""
+    if len(t.nll) != 1 or len(t.toks) != 1 or t.flags & VOCAB:
+        return frozenset()
+    return frozenset(r._replace(split=OUTCOME) for r in t.toks if r.split == "val")
+
+
+def _is_ln2(value: Any) -> bool:
+    """Whether a constant is ln 2."""
+    return isinstance(value, float) and abs(value - LN2) < 1e-3

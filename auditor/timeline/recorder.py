@@ -181,7 +181,16 @@ class Recorder(Machine):
         return frozenset(judged)
 
     def count_read(
-        self, node: ast.AST, table: Obj | None, name: str, key: Taint, exact: bool, key_line: int, pieces: bool
+        self,
+        node: ast.AST,
+        table: Obj | None,
+        name: str,
+        key: Taint,
+        exact: bool,
+        key_line: int,
+        *,
+        pieces: bool = False,
+        picks: bool = False,
     ) -> CountRead:
         """A table is looked up with a key that folds several token ids into one, or that holds bytes of a token."""
         self.effects += 1
@@ -194,8 +203,10 @@ class Recorder(Machine):
             self.read_list.append(found)
         else:
             found.key |= key.toks
+        found.picks = picks
+        found.object = table.number if table is not None else -1
         found.pieces |= pieces
-        if not found.pieces and not found.target_in_key and {0, 1} <= {r.shift for r in found.key}:
+        if not (picks or found.pieces or found.target_in_key) and {0, 1} <= {r.shift for r in found.key}:
             found.target_in_key = True
             found.why = "its key holds both sides of the input/target pair"
         found.key_sites = tuple(sorted({r.site // 1000 for r in found.key if r.site}))

@@ -15,6 +15,7 @@ from auditor.timeline.values import (
     JUDGED_PART,
     JUDGED_WHOLE,
     NOCONST,
+    NONE,
     NONE_VAL,
     UNKNOWN,
     Obj,
@@ -31,6 +32,7 @@ class Statements(Loops):
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Execute a block until it ends or control leaves it."""
         first = self.first_iteration
+        gate = self.gate
         for statement in body:
             if self.dead:
                 break
@@ -39,6 +41,7 @@ class Statements(Loops):
             if method is not None:
                 method(self, statement)
         self.first_iteration = first
+        self.gate = gate
 
     def _do_expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):
@@ -48,6 +51,8 @@ class Statements(Loops):
         value = self.ev(node.value)
         for target in node.targets:
             self.assign(target, value)
+            if self.gate is not NONE and isinstance(target, ast.Name):
+                self.note_gated_value(self.gate, self.content(value), node)
 
     def _do_annassign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
@@ -69,8 +74,10 @@ class Statements(Loops):
             self.write_parameters(base, right, node)
             self.set_attribute(base, target.attr, value, node)
         elif isinstance(target, ast.Subscript):
+            self.rewritten = (target, target.value)
             base = self.ev(target.value)
             left = self.subscript(base, target.slice, target)
+            self.rewritten = ()
             value = self.augment(node, left, right, 0)
             self.set_item(base, target.slice, value, target, reads_itself=True)
 
@@ -93,6 +100,8 @@ class Statements(Loops):
                 self.store_elem(obj, self.iterate(right, node, 0))
             return left
         self.write_parameters(left, right, node)
+        if self.gate is not NONE:
+            self.note_gated_value(self.gate, self.content(right), node)
         value = self.binary(type(node.op), left, right, node)
         if value.const is not NOCONST and not self.weak:
             return value
@@ -228,6 +237,8 @@ class Statements(Loops):
         saved_held, self.held = self.held, self.held | conditions
         saved_choosing = self.choosing
         self.choosing |= test.taint.flags & (JUDGED_PART | JUDGED_WHOLE)
+        gate = self.gate
+        self.gate = inside = self.gated(self.content(test))
         self.run(node.body)
         self.held = saved_held
         ends = [] if self.dead else [self.snapshot()]
@@ -245,6 +256,7 @@ class Statements(Loops):
             ends.append(self.snapshot())
         self.weak -= 1
         self.control = saved_control
+        self.gate = gate if len(ends) == 2 else inside  # what follows a branch that leaves hangs on the test as well
         self.merge(ends)
 
     def gives_up(self, body: list[ast.stmt]) -> bool:

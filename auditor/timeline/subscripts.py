@@ -9,9 +9,11 @@ from auditor.program.linear import Linear, add
 from auditor.timeline import sequence
 from auditor.timeline.operators import PLAIN, Operators
 from auditor.timeline.values import (
+    CLASS,
     COPY,
     DIFF,
     HASH,
+    LOOKED,
     MAPPED,
     NOCONST,
     NONE,
@@ -85,7 +87,7 @@ class Subscripts(Operators):
             if kind == "list":
                 value = self.subscript_list(obj, index, is_slice, base)
             elif kind == "dict":
-                value = self.subscript_dict(obj, index, node)
+                value = self.subscript_dict(obj, index, node, base.taint)
             elif kind == "opt" and index.const == "params" and obj.extra:  # one of its `param_groups`
                 value = Val(objs=tuple(obj.extra), taint=taint(flags=PARAMS | DIFF))
             elif kind == "lib":
@@ -193,8 +195,8 @@ class Subscripts(Operators):
             t = with_regions(t, (r._replace(loops=r.loops | loops, old=r.old | index.old) for r in t.toks))
         return Val(value.const, items, value.objs, value.lin, value.loops | loops, value.old | index.old, t, value.axes)
 
-    def subscript_dict(self, obj: Obj, index: Val, node: ast.AST) -> Val:
-        """`dict[key]`; a key of validation tokens makes it a look-up."""
+    def subscript_dict(self, obj: Obj, index: Val, node: ast.AST, row: Taint = NONE) -> Val:
+        """`dict[key]`; a key of validation tokens makes it a look-up. `row` is how the dictionary was reached."""
         if index.const is not NOCONST and isinstance(index.const, PLAIN) and index.const in obj.fields:
             value = obj.fields[index.const]
             return join(value, obj.elem) if obj.elem is not None else value
@@ -207,23 +209,33 @@ class Subscripts(Operators):
         value = value_or_none if value_or_none is not None else UNKNOWN
         key = self.content(index)
         if any(r.split == "val" for r in key.toks):
-            return self.table_read(obj, value, index, key, node, exact=True)
+            return self.table_read(obj, value, index, key, node, exact=True, row=row)
         return self.picked(value, index, 0)
 
-    def table_read(self, obj: Obj | None, value: Val, index: Val, key: Taint, node: ast.AST, *, exact: bool) -> Val:
+    def table_read(
+        self, obj: Obj | None, value: Val, index: Val, key: Taint, node: ast.AST, *, exact: bool, row: Taint = NONE
+    ) -> Val:
         """A look-up keyed by validation tokens: depends on every write to the table that came before."""
+        if node in self.rewritten:
+            return value
         t = self.content(value)
         upd = (self.states_of(obj) if obj is not None else frozenset()) | t.upd
         folded = bool(key.flags & HASH) or (
             index.items is not None and sum(1 for i in index.items if self.content(i).toks) > 1 and exact
         )
         counts = t.counts
+        gates = t.gates
+        if not (exact or upd or counts or t.toks or folded):  # as it seems, a fixed table, by token
+            gates = gates | classes(key.toks, obj)
         fixed = not upd  # a table that nothing is counted in
         text = bool(key.flags & PIECE)
         pieces = text and bool(upd) and self.is_present(key)
         if (pieces if text else folded) and not t.flags & DIFF:
             name = obj.name if obj is not None else "table"
-            read = self.count_read(node, obj, name, key, exact, self.key_line(node), pieces)
+            read = self.count_read(node, obj, name, key, exact, self.key_line(node), pieces=pieces)
+            counts = counts | frozenset((read.number,))
+        elif not (text or value.objs or (row.flags | t.flags) & DIFF) and any(r.split == "val" for r in row.toks):
+            read = self.count_read(node, obj, "row", join_taint(row, key), exact, self.key_line(node), picks=True)
             counts = counts | frozenset((read.number,))
         deps = t.deps
         if upd and not t.flags & DIFF:
@@ -237,11 +249,12 @@ class Subscripts(Operators):
                 )
             deps = deps | self.depend(upd, moving, node)
             upd = frozenset()
-        flags = (t.flags | key.flags) & ~HASH
+        flags = (t.flags | key.flags) & ~HASH | (LOOKED if exact or counts else 0)
         if fixed and not t.flags & DIFF and not counts and value is not UNKNOWN:
             flags |= MAPPED | (PIECE if exact or key.flags & MAPPED else 0)
         crossings = t.crossings | key.crossings
-        out = taint(t.toks | key.toks, upd, deps | key.deps, t.nll | key.nll, counts | key.counts, flags, crossings)
+        nll = t.nll | key.nll
+        out = taint(t.toks | key.toks, upd, deps | key.deps, nll, counts | key.counts, flags, crossings, gates)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
 
     def is_present(self, key: Taint) -> bool:
@@ -308,20 +321,23 @@ class Subscripts(Operators):
             and (isinstance(index_node, ast.Tuple) or t.flags & VOCAB)
         ):
             scored = self.score_event(node, t, key)
-            return of_taint(with_flags(scored, PROB), base.loops | index.loops, base.old | index.old)
+            return of_taint(with_flags(scored, PROB, VOCAB), base.loops | index.loops, base.old | index.old)
         if t.toks and (index.loops or index.old or self.has_bounds(index_node) or index.lin is not None):
             side = self.side(index_node)
             t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll), side))
             if side is not None and t.nll and t.deps:
                 deps = frozenset(d._replace(cut=side) for d in t.deps)
-                t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings)
+                t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings, t.gates)
         if key_is_val and not t.nll:
             table = plain[0] if plain else None
             if not t.flags & DIFF or t.counts:
                 return self.table_read(table, Val(taint=t), index, key, node, exact=False)
         flags_out = t
         if key.toks:
-            flags_out = join_taint(t, with_flags(key, drop=HASH | VOCAB))
+            picked = with_flags(key, drop=HASH | VOCAB)
+            flags_out = join_taint(
+                t, taint(key.toks, key.upd, key.deps, key.nll, key.counts, picked.flags, key.crossings)
+            )
         elif key.deps or key.upd:  # a mask picks; it is not part of what it picks
             flags_out = join_taint(t, taint(upd=key.upd, deps=key.deps))
         if key.flags & COPY:
@@ -407,3 +423,9 @@ class Subscripts(Operators):
                 )
             )
         return out
+
+
+def classes(toks: frozenset[Region], table: Obj | None) -> frozenset[Region]:
+    """What hangs on the class of validation tokens; `site` tells the table that knows the classes."""
+    number = table.number if table is not None else -1
+    return frozenset(r._replace(split=CLASS, site=number) for r in toks if r.split == "val")

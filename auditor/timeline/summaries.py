@@ -132,7 +132,7 @@ class Summaries(Natives):
             if o.kind in ("list", "dict")
         )
         t = v.taint
-        if t.nll or t.counts or t.deps:
+        if t.nll or t.counts or t.deps or t.gates:
             return None
         const = v.const
         lin = v.lin is not None and bool(v.lin.terms)
@@ -166,28 +166,6 @@ class Summaries(Natives):
 
     def substitute_taint(self, t: Taint, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Taint:
         """The content of a summary, with markers replaced."""
-        toks: set[Region] = set()
-        for r in t.toks:
-            if not r.arg:
-                toks.add(r)
-                continue
-            start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
-            from_end = r.end is not None and r.end.terms[:1] == _END.terms
-            end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
-            loops, old = _expand(r.loops, values), _expand(r.old, values)
-            for own in _leaf(values, r.arg).taint.toks:
-                toks.add(
-                    own._replace(
-                        loops=own.loops | loops,
-                        old=own.old | old,
-                        start=add(own.start, start),
-                        end=add(own.end if from_end else own.start, end),
-                        cut=r.cut or own.cut,
-                        sliced=own.sliced | sliced,
-                        shift=own.shift + r.shift,
-                        site=r.site or own.site,
-                    )
-                )
         upd: set[Carried] = set()
         for carried in t.upd:
             if carried.update <= _STATE:
@@ -196,7 +174,8 @@ class Summaries(Natives):
                 upd |= _leaf(values, -carried.update).taint.upd
             else:
                 upd.add(carried)
-        return taint(frozenset(toks), frozenset(upd), t.deps, t.nll, t.counts, t.flags, t.crossings)
+        toks, gates = _substitute_regions(t.toks, values), _substitute_regions(t.gates, values)
+        return taint(toks, frozenset(upd), t.deps, t.nll, t.counts, t.flags, t.crossings, gates)
 
 
 _PURE_ONCE = Val(const="pure once")
@@ -209,6 +188,36 @@ def _leaf(values: list[Val], arg: int) -> Val:
         return UNKNOWN
     v = values[index - 1]
     return v if not item or v.items is None or item > len(v.items) else v.items[item - 1]
+
+
+def _substitute_regions(regions: frozenset[Region], values: list[Val]) -> frozenset[Region]:
+    """Regions of a summary, with those of the arguments in place of markers."""
+    out: set[Region] = set()
+    for r in regions:
+        if not r.arg:
+            out.add(r)
+            continue
+        start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
+        from_end = r.end is not None and r.end.terms[:1] == _END.terms
+        end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
+        loops, old = _expand(r.loops, values), _expand(r.old, values)
+        for own in _leaf(values, r.arg).taint.toks:
+            if r.split != "val" and own.split != "val":
+                continue  # a decision that hangs on training tokens
+            out.add(
+                own._replace(
+                    split=own.split if r.split == "val" else r.split,
+                    loops=own.loops | loops,
+                    old=own.old | old,
+                    start=add(own.start, start),
+                    end=add(own.end if from_end else own.start, end),
+                    cut=r.cut or own.cut,
+                    sliced=own.sliced | sliced,
+                    shift=own.shift + r.shift,
+                    site=r.site or own.site,
+                )
+            )
+    return frozenset(out)
 
 
 def _mark(v: Val, index: int, item: int = 0) -> Val:

@@ -37,8 +37,15 @@ JUDGED_PART = 1 << 16  # a comparison of two losses of the same few tokens
 JUDGED_WHOLE = 1 << 17  # a comparison of two losses of whole evaluations
 PART = 1 << 18  # of several losses of the same few tokens, the one that they chose
 WHOLE = 1 << 19  # of several evaluations or weights, the ones that validation losses chose
+LOOKED = 1 << 20  # looked up in a table by validation tokens
+SHARE = 1 << 21  # a look-up divided by a look-up: a count by a count, at most one
 
 MAX_REGIONS = 16
+
+
+# What a decision may hang on, as the `split` of a region in `Taint.gates`.
+CLASS = "class"  # what kind of token it is: the entry of a fixed table at that token
+OUTCOME = "outcome"  # a comparison with the probability that the token got
 
 
 class Cut(NamedTuple):
@@ -89,7 +96,7 @@ class Dep(NamedTuple):
 class Taint:
     """Content of a value; immutable and interned (use `taint`)."""
 
-    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "_hash")
+    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "gates", "_hash")
 
     def __init__(
         self,
@@ -100,6 +107,7 @@ class Taint:
         counts: frozenset[int],
         flags: int,
         crossings: frozenset[int],
+        gates: frozenset[Region],
     ) -> None:
         self.toks = toks
         self.upd = upd
@@ -108,6 +116,7 @@ class Taint:
         self.counts = counts
         self.flags = flags
         self.crossings = crossings
+        self.gates = gates
 
 
 _EMPTY: frozenset[Any] = frozenset()
@@ -119,7 +128,7 @@ def reset_tables() -> None:
     """Forget interned taints; called at the start of each analysis, so that memory stays bounded."""
     _TAINTS.clear()
     _JOINS.clear()
-    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY)] = NONE
+    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY, _EMPTY)] = NONE
 
 
 def taint(
@@ -130,11 +139,14 @@ def taint(
     counts: frozenset[int] = _EMPTY,
     flags: int = 0,
     crossings: frozenset[int] = _EMPTY,
+    gates: frozenset[Region] = _EMPTY,
 ) -> Taint:
     """The interned taint with these parts; too many regions are merged into one per split."""
     if len(toks) > MAX_REGIONS:
         toks = _merge_regions(toks)
-    key = (toks, upd, deps, nll, counts, flags, crossings)
+    if len(gates) > MAX_REGIONS:
+        gates = _merge_regions(gates)
+    key = (toks, upd, deps, nll, counts, flags, crossings, gates)
     found = _TAINTS.get(key)
     if found is None:
         found = _TAINTS[key] = Taint(*key)
@@ -165,7 +177,7 @@ def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
     return toks
 
 
-NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY)
+NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY, _EMPTY)
 reset_tables()
 
 
@@ -186,6 +198,7 @@ def join_taint(a: Taint, b: Taint) -> Taint:
             a.counts | b.counts,
             a.flags | b.flags,
             a.crossings | b.crossings,
+            a.gates | b.gates,
         )
     return found
 
@@ -193,17 +206,17 @@ def join_taint(a: Taint, b: Taint) -> Taint:
 def with_flags(t: Taint, add: int = 0, drop: int = 0) -> Taint:
     """`t` with flags added and dropped."""
     flags = (t.flags | add) & ~drop
-    return t if flags == t.flags else taint(t.toks, t.upd, t.deps, t.nll, t.counts, flags, t.crossings)
+    return t if flags == t.flags else taint(t.toks, t.upd, t.deps, t.nll, t.counts, flags, t.crossings, t.gates)
 
 
 def with_regions(t: Taint, toks: Iterable[Region]) -> Taint:
     """`t` with other token regions."""
-    return taint(frozenset(toks), t.upd, t.deps, t.nll, t.counts, t.flags, t.crossings)
+    return taint(frozenset(toks), t.upd, t.deps, t.nll, t.counts, t.flags, t.crossings, t.gates)
 
 
 def with_crossings(t: Taint, crossings: frozenset[int]) -> Taint:
     """`t` with other crossings."""
-    return t if t.crossings == crossings else taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags, crossings)
+    return t if t.crossings == crossings else taint(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags, crossings, t.gates)
 
 
 class _NoConst:

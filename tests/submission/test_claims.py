@@ -63,6 +63,10 @@ def test_what_cannot_be_a_score_is_none(value: object) -> None:
     assert read_claims({"val_bpb": value}, None, "").val_bpb is None
 
 
+def test_a_score_of_next_to_nothing_is_a_claim() -> None:
+    assert read_claims({"val_bpb": 3.5e-7}, "val_bpb: 1.1586", "").val_bpb == 3.5e-7
+
+
 @pytest.mark.parametrize(
     ("readme", "score"),
     [

@@ -230,3 +230,11 @@ def test_the_time_before_a_message_is_no_part_of_it(stamp: str) -> None:
     log, _ = read_log("a.log", f"{stamp}final val_bpb:1.1477\n{stamp}4832/20000 val_loss: 2.7711\n".encode(), ())
     assert log is not None
     assert log.text.splitlines() == ["final val_bpb:1.1477", "4832/20000 val_loss: 2.7711"]
+
+
+def test_a_log_that_ends_with_the_claimed_score_of_a_seed_comes_first() -> None:
+    old = Log("a.log", "prequant val_bpb:1.34567891\nfinal val_bpb:1.12345678", {})
+    new = Log("b.log", "prequant val_bpb:1.34567891\nfinal val_bpb:1.23456789", {})
+    declared = '{"val_bpb": 1.2, "seed_results": {"42": {"prequant_bpb": 1.34567891, "val_bpb": 1.23456789}}}'
+    assert claimed_first([old, new], 1.2, declared) == (new, old)
+    assert claimed_first([old, new], 1.2, declared.replace("1.23456789", "1.12345678")) == (old, new)
