@@ -247,7 +247,7 @@ class Calls(Classes):
         name = "<lambda>" if isinstance(definition, ast.Lambda) else definition.name
         frame = Frame(name, definition, fn.frame, fn.frame.globals if fn.frame else None, self.child_context(node))
         frame.caller = self.frame
-        frame.call_line = getattr(node, "lineno", 0)
+        frame.call = node
         owner = fn.frame
         if owner is not None and isinstance(owner.node, ast.ClassDef):
             frame.owner = owner.owner

@@ -43,7 +43,7 @@ class Classes(Modules):
         }
         frame = Frame(node.name, node, self.frame, self.frame.globals, self.frame.ctx)
         frame.caller = self.frame
-        frame.call_line = node.lineno
+        frame.call = node
         frame.owner = cls
         saved, self.frame = self.frame, frame
         self.run(node.body)

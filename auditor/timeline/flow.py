@@ -25,6 +25,15 @@ class Flow(Recorder):
         self.effects += 1
         return self.loops[-1].loop.bit
 
+    def innermost_of(self, container: Val) -> int:
+        """`innermost` for what is taken out of a container; one made in this very iteration holds nothing older."""
+        if not self.loops:
+            return 0
+        born = min((o.born for o in container.objs), default=0)
+        self.oldest_write = min(self.oldest_write, born)
+        context = self.loops[-1]
+        return context.loop.bit if born <= context.births else 0
+
     def snapshot(self) -> Snapshot:
         """Copy of the flow-sensitive state."""
         return Snapshot(dict(self.frame.vars), dict(self.states), self.pending)
@@ -103,13 +112,21 @@ class Flow(Recorder):
                 if aged is not value:
                     variables[name] = aged
         for obj in self.hot:
-            if obj.content is not NONE:
-                obj.content = self.age_taint(obj.content, bit)
-            if obj.elem is not None:
-                obj.elem = self.age(obj.elem, bit)
+            before, elem, changed = obj.content, obj.elem, False
+            if before is not NONE:
+                obj.content = self.age_taint(before, bit)
+                changed = obj.content is not before
+            if elem is not None:
+                obj.elem = self.age(elem, bit)
+                changed |= obj.elem is not elem
             for name, value in obj.fields.items():
                 if value.taint is not NONE:
-                    obj.fields[name] = self.age(value, bit)
+                    aged = self.age(value, bit)
+                    if aged is not value:
+                        obj.fields[name] = aged
+                        changed = True
+            if changed:
+                self.restamp(obj)
         for obj, upd in self.states.items():
             self.states[obj] = self.age_updates(upd, bit)
 

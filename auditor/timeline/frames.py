@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditor.timeline.events import (
     Loop,
@@ -11,6 +12,7 @@ from auditor.timeline.events import (
 from auditor.timeline.values import (
     Carried,
     Obj,
+    Taint,
     Val,
 )
 
@@ -35,7 +37,7 @@ class Frame:
         "line",
         "ctx",
         "caller",
-        "call_line",
+        "call",
         "returned",
         "yields",
         "nonlocals",
@@ -53,7 +55,8 @@ class Frame:
         self.line = getattr(node, "lineno", 1)
         self.ctx = ctx
         self.caller: Frame | None = None
-        self.call_line = 0
+        self.call: Any = None
+        """The node of the call, in the frame of the caller."""
         self.returned: Val | None = None
         self.yields: Val | None = None
         self.nonlocals: frozenset[str] = frozenset()
@@ -61,6 +64,41 @@ class Frame:
         self.file: str = parent.file if parent is not None else ""
         self.loop_base = 0
         """How many loops lie around the call."""
+
+    @property
+    def call_line(self) -> int:
+        """Line of the call that made this activation."""
+        return getattr(self.call, "lineno", 0)
+
+    @property
+    def chain(self) -> list[Frame]:
+        """The activations that lead here, outermost first, this one last."""
+        frames, frame = [self], self.caller
+        while frame is not None:
+            frames.append(frame)
+            frame = frame.caller
+        return frames[::-1]
+
+
+class Scoring(NamedTuple):
+    """A score inside a summarised function, with markers: what every call of the function repeats."""
+
+    mark: int
+    """The negative number that stands for the score and for what it depends on."""
+    frames: tuple[Frame, ...]
+    """Activations between the call and the score."""
+    node: ast.AST
+    logits: Taint
+    target: Taint
+
+
+@dataclass
+class Marking:
+    """The call that is being summarised."""
+
+    depth: int
+    """Activations around the call."""
+    scores: list[Scoring] = field(default_factory=list)
 
 
 @dataclass
@@ -77,5 +115,7 @@ class LoopContext:
     """A loop being interpreted."""
 
     loop: Loop
+    births: int
+    """Objects made before this iteration began."""
     breaks: list[Snapshot] = field(default_factory=list)
     continues: list[Snapshot] = field(default_factory=list)

@@ -93,11 +93,12 @@ class Loops(Calls):
         ):
             return False
         bit = self.loop_bit(node)
-        context = LoopContext(Loop(bit, node.lineno, "for", self.shown(node.target)))
+        context = LoopContext(Loop(bit, node.lineno, "for", self.shown(node.target)), self.births)
         for element in elements:
             if self.dead:
                 break
             self.loops.append(context)
+            context.births = self.births
             self.assign(node.target, element)
             self.run(node.body)
             self.loops.pop()
@@ -137,17 +138,21 @@ class Loops(Calls):
         endless: bool = False,
     ) -> None:
         """Interpret a loop body until the state at its head no longer changes; then `orelse`, unless it broke off."""
-        context = LoopContext(loop)
+        context = LoopContext(loop, self.births)
         self.loops.append(context)
         outer_active = self.active
         self.active |= loop.bit
         exits: list[Snapshot] = [] if always else [self.snapshot()]
+        before = self.heads.get(loop.bit)
+        if before is not None and outer_active and self.marking is None:
+            self.merge([self.snapshot(), before])
         head = self.snapshot()
         self.weak += 1
         for _ in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
             growth = self.growth
             self.steps += 20 + len(self.frame.vars)  # what a pass costs besides its expressions
             context.continues = []
+            context.births = self.births
             if not step():
                 exits.append(self.snapshot())
                 break
@@ -166,6 +171,8 @@ class Loops(Calls):
             head = self.snapshot()
             if not changed and growth == self.growth:
                 break
+        if self.marking is None:
+            self.heads[loop.bit] = head
         self.weak -= 1
         self.loops.pop()
         self.active = outer_active

@@ -19,7 +19,7 @@ from auditor.timeline.events import (
     Timeline,
     Update,
 )
-from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, LoopContext
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, LoopContext, Marking, Snapshot
 from auditor.timeline.values import (
     HASH,
     NOCONST,
@@ -79,6 +79,8 @@ class Machine(Evaluator):
         self.loop_bits: dict[tuple[int, int], int] = {}
         self.contexts: dict[tuple[int, int], int] = {}
         self.loops: list[LoopContext] = []
+        self.heads: dict[int, Snapshot] = {}
+        """State at the head of each loop when it was last left: where the next pass of the loop around it starts."""
         self.active = 0
         self.weak = 0
         self.depth = 0
@@ -128,10 +130,13 @@ class Machine(Evaluator):
         self.noted: set[tuple[int, int, bool, bool]] = set()
         self.births = 0
         self.oldest_write = NEVER
-        self.guard = NEVER
         self.version = 0
         self.effects = 0
-        self.summaries: dict[Any, Val] = {}
+        self.score_depth = 0
+        """Most loops around any score since the call that is being observed."""
+        self.marking: Marking | None = None
+        self.marks = 0
+        self.summaries: dict[Any, Any] = {}
         self.impure: set[Any] = set()
         self.atoms: dict[Any, int] = {}
 
@@ -158,8 +163,18 @@ class Machine(Evaluator):
         """An object is written: calls that did not make it are not pure, and summaries that read it are stale."""
         if obj.born < self.oldest_write:
             self.oldest_write = obj.born
-        if obj.born <= self.guard:
+        frame = obj.frame
+        if frame is None or frame is frame.globals or obj.kind in ("class", "func", "module"):
             self.version += 1
+        else:
+            self.restamp(obj)
+
+    def restamp(self, obj: Obj) -> None:
+        """What an object holds is not what it was, nor what its owners hold."""
+        obj.stamp += 1
+        if obj.owners:
+            for owner in self.owners(obj):
+                owner.stamp += 1
 
     def mark(self, obj: Obj, t: Taint) -> None:
         """Remember objects that hold content with loop-dependent facts; they are aged at back edges."""
@@ -276,34 +291,31 @@ class Machine(Evaluator):
             obj.kind == "inst" and obj.extra is not None and obj.extra.extra.get("module", False)
         )
 
+    def owners(self, obj: Obj) -> dict[Obj, None]:
+        """The objects that hold an object as an attribute, directly or through others."""
+        found: dict[Obj, None] = {}
+        todo = list(obj.owners)
+        while todo:
+            owner = todo.pop()
+            if owner is not obj and owner not in found:
+                found[owner] = None
+                todo.extend(owner.owners)
+        return found
+
     def states_of(self, obj: Obj) -> Carrieds:
         """Updates that have reached an object, or a module that owns it."""
         if not self.states:
             return NO_UPDATES
         found = self.states.get(obj, NO_UPDATES)
-        seen = {obj}
-        todo = list(obj.owners)
-        while todo:
-            owner = todo.pop()
-            if owner in seen:
-                continue
-            seen.add(owner)
+        for owner in self.owners(obj):
             found |= self.states.get(owner, NO_UPDATES)
-            todo.extend(owner.owners)
         return found
 
     def add_state(self, obj: Obj, upd: Carrieds) -> None:
         """Updates reach an object; its owners are changed with it."""
         self.effects += 1
-        seen: set[Obj] = set()
-        todo = [obj]
-        while todo:
-            target = todo.pop()
-            if target in seen:
-                continue
-            seen.add(target)
+        for target in (obj, *self.owners(obj)):
             self.states[target] = self.states.get(target, NO_UPDATES) | upd
-            todo.extend(target.owners)
 
     def child_context(self, node: Any) -> int:
         """The calling context of a call at `node` from the present frame."""

@@ -206,7 +206,7 @@ def _pop(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
         if obj.kind == "dict" and args:
             return self.subscript_dict(obj, args[0], node)
         if obj.kind == "list":
-            return self.iterate(base, node, self.innermost())
+            return self.iterate(base, node, self.innermost_of(base))
     return None
 
 

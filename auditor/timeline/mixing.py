@@ -63,7 +63,7 @@ class Mixing(Flow):
                 if read.picks:
                     continue
                 if read.pieces:
-                    if not all(self.score_list[n].mapped for n in scored.nll):
+                    if not all(score.mapped for score in self.scores_in(scored)):
                         self.mix_event(node, frozenset((number,)), scored.nll, pieces=True)
                     continue
                 if not read.target_in_key and any(
@@ -151,7 +151,7 @@ class Mixing(Flow):
 
     def say(self, gate: Taint, scored: Taint) -> tuple[str, frozenset[int]]:
         """What a decision takes from the scored token itself, other than counts, and the tables of its classes."""
-        positions = {r.start for n in scored.nll for r in self.score_list[n].regions}
+        positions = {r.start for score in self.scores_in(scored) for r in score.regions}
         own = {r.start for r in scored.toks if r.split == "val"}
         if len(own) == 1:
             positions |= own

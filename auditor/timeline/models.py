@@ -341,7 +341,7 @@ def _sum(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) ->
 
 
 def _next(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    return self.iterate(args[0], node, self.innermost()) if args else None
+    return self.iterate(args[0], node, self.innermost_of(args[0])) if args else None
 
 
 def _field(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:

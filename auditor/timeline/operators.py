@@ -24,6 +24,7 @@ from auditor.timeline.values import (
     NONE_OBJ,
     NORMED,
     OUTCOME,
+    PARAMS,
     PART,
     PROB,
     SHARE,
@@ -143,7 +144,7 @@ class Operators(Mixing):
                 loops=loops,
                 old=old,
             )
-        t = with_flags(join_taint(a, b), drop=SHARE)
+        t = with_flags(join_taint(a, b), drop=SHARE | PARAMS)  # a number made of parameters is no parameter
         if op is ast.Div:
             t = self.divide(a, b, right, t)
             if a.flags & b.flags & LOOKED and not t.nll:

@@ -20,7 +20,7 @@ from auditor.timeline.events import (
     Score,
     Update,
 )
-from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Marking, Scoring
 from auditor.timeline.machine import Machine
 from auditor.timeline.order import independent
 from auditor.timeline.values import (
@@ -49,12 +49,8 @@ class Recorder(Machine):
 
     def place(self, line: int) -> Place:
         """Where we are, with the calls that lead here."""
-        calls = []
-        frame: Frame | None = self.frame
-        while frame is not None and frame.caller is not None:
-            calls.append((frame.caller.name, frame.call_line))
-            frame = frame.caller
-        return Place(line, self.frame.name, self.frame.line, self.frame.file, tuple(reversed(calls)))
+        calls = tuple((f.caller.name, f.call_line) for f in self.frame.chain if f.caller is not None)
+        return Place(line, self.frame.name, self.frame.line, self.frame.file, calls)
 
     def loop_stack(self) -> tuple[Loop, ...]:
         """The loops around the present point, outermost first, across calls."""
@@ -90,10 +86,14 @@ class Recorder(Machine):
     def score_event(self, node: ast.AST, logits: Taint, target: Taint) -> Taint:
         """Losses of `target` under predictions `logits`; the content of the result."""
         regions = frozenset(r for r in target.toks if r.split == "val")
-        if regions:
-            self.effects += 1
-        else:
+        if not regions:
             return taint(toks=target.toks, flags=DIFF, deps=logits.deps, counts=logits.counts)
+        self.score_depth = max(self.score_depth, len(self.loops))
+        flags = DIFF | (logits.flags & ~(GRAD | STATE))
+        if self.marking is not None:
+            mark = self.mark_score(self.marking, node, logits, target)
+            deps = logits.deps | target.deps | {Dep(mark, 0, 0)}
+            return taint(target.toks, NO_UPDATES, deps, logits.nll | {mark}, logits.counts, flags)
         key = (id(node), self.frame.ctx)
         found = self.scores.get(key)
         if found is None:
@@ -101,7 +101,7 @@ class Recorder(Machine):
             found = Score(len(self.score_list), place, regions, self.active, self.loop_stack(), self.tick())
             self.scores[key] = found
             self.score_list.append(found)
-        depends = self.depend(logits.upd | target.upd, regions, node)
+        depends = self.state_read(logits.upd | target.upd, regions, node)
         found.regions = regions
         found.mapped |= bool(target.flags & MAPPED)
         found.depends |= depends
@@ -115,8 +115,18 @@ class Recorder(Machine):
             depends | logits.deps | target.deps,
             nll,
             logits.counts,
-            DIFF | (logits.flags & ~(GRAD | STATE)),
+            flags,
         )
+
+    def scores_in(self, t: Taint) -> list[Score]:
+        """The scores that a loss is made of; those of a call that is being summarised are not known yet."""
+        return [self.score_list[number] for number in t.nll if number >= 0]
+
+    def mark_score(self, marking: Marking, node: ast.AST, logits: Taint, target: Taint) -> int:
+        """Remember a score for the summary of the call around it; the number that stands for it."""
+        self.marks -= 1
+        marking.scores.append(Scoring(self.marks, tuple(self.frame.chain[marking.depth :]), node, logits, target))
+        return self.marks
 
     def laid(self, v: Val, effect: Effect, node: ast.AST) -> Val:
         """`v` with the axes that an operation leaves, marked where the operation lets positions see others."""
@@ -153,9 +163,13 @@ class Recorder(Machine):
 
     def depend(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
         """State that updates have reached is read for these tokens."""
+        self.effects += bool(upd)
+        return self.state_read(upd, regions, node)
+
+    def state_read(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
+        """A read of state that updates have reached; one dependence an update."""
         if not upd:
             return frozenset()
-        self.effects += 1
         val = frozenset(r for r in regions if r.split == "val")
         key = (id(node), self.frame.ctx)
         number = self.read_numbers.get(key)

@@ -10,13 +10,28 @@ constants, objects, and the kinds of content they hold.
 from __future__ import annotations
 
 import ast
-from typing import Any
+from typing import Any, NamedTuple
 
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.axes import Axes
+from auditor.timeline.frames import Frame, Marking, Scoring
 from auditor.timeline.machine import MAX_DEPTH, NEVER
 from auditor.timeline.natives import Natives
-from auditor.timeline.values import DIFF, HASH, NOCONST, NONE, PARAMS, UNKNOWN, Carried, Obj, Region, Taint, Val, taint
+from auditor.timeline.values import (
+    DIFF,
+    HASH,
+    NOCONST,
+    NONE,
+    PARAMS,
+    UNKNOWN,
+    Carried,
+    Dep,
+    Obj,
+    Region,
+    Taint,
+    Val,
+    taint,
+)
 
 MAX_ARGUMENTS = 16
 _LOW = (1 << MAX_ARGUMENTS) - 1
@@ -24,6 +39,25 @@ _MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
 _END = Linear(0, ((-1_000_000, 1),))
 """The end of the tokens that a marker stands for; the first of all symbols in sorted order."""
+
+
+class Summary(NamedTuple):
+    """What a pure function returns and scores, with markers."""
+
+    value: Val
+    scores: tuple[Scoring, ...]
+
+
+class Call(NamedTuple):
+    """What takes the place of the markers in one call."""
+
+    values: list[Val]
+    """Arguments."""
+    states: list[tuple[Obj, frozenset[Carried]]]
+    scores: dict[int, Taint]
+    """Losses that the function has scored so far, by their marker."""
+    taints: dict[Taint, Taint]
+    """Contents that were substituted before."""
 
 
 class Summaries(Natives):
@@ -55,19 +89,36 @@ class Summaries(Natives):
         states = list(self.states.items())
         if summary is _PURE_ONCE:
             marked = [_mark(v, i) for i, v in enumerate(values)]
-            saved_states, saved_active = self.states, self.loops
+            saved_states, saved_marking = self.states, self.marking
             self.states = {
                 obj: frozenset((Carried(_STATE - k, 0),)) if upd else upd for k, (obj, upd) in enumerate(states)
             }
-            summary, pure = self.observe(
+            self.marking = marking = Marking(len(self.frame.chain))
+            result, pure = self.observe(
                 fn, definition, marked[: len(args)], dict(zip(kwargs, marked[len(args) :], strict=True)), node
             )
-            self.states, self.loops = saved_states, saved_active
+            self.states, self.marking = saved_states, saved_marking
             if not pure:
                 self.impure.add(definition)
                 return self.enter_function(fn, definition, args, kwargs, node)
-            self.summaries[key] = summary
-        return self.substitute(summary, values, states)
+            summary = self.summaries[key] = Summary(result, tuple(marking.scores))
+        call = Call(values, states, {}, {})
+        for scoring in summary.scores:
+            call.scores[scoring.mark] = self.repeat(scoring, call, node)
+        return self.substitute(summary.value, call)
+
+    def repeat(self, scoring: Scoring, call: Call, node: ast.AST) -> Taint:
+        """Score what the arguments of this call hold, where the summarised function scores."""
+        saved = self.frame
+        for inner in scoring.frames:
+            site = inner.call if self.frame is not saved else node
+            frame = Frame(inner.name, inner.node, inner.parent, inner.globals, self.child_context(site))
+            frame.caller, frame.call = self.frame, site
+            self.frame = frame
+        logits, target = (self.substitute_taint(t, call) for t in (scoring.logits, scoring.target))
+        losses = self.score_event(scoring.node, logits, target)
+        self.frame = saved
+        return losses
 
     def token_axes(self, args: list[Val], kwargs: dict[str, Val]) -> tuple[list[Val], dict[str, Val]]:
         """Token ids that are given to the model from outside are laid out batch by positions."""
@@ -85,11 +136,12 @@ class Summaries(Natives):
         """Interpret a call and tell whether it was pure."""
         start, effects = self.births, self.effects
         oldest, self.oldest_write = self.oldest_write, NEVER
-        guard, self.guard = self.guard, min(self.guard, start)
+        score_depth, self.score_depth = self.score_depth, 0
         result = self.enter_function(fn, definition, args, kwargs, node)
         pure = effects == self.effects and self.oldest_write > start and _made_before(result, start)
+        pure = pure and self.score_depth <= len(self.loops)
+        self.score_depth = max(score_depth, self.score_depth)
         self.oldest_write = min(oldest, self.oldest_write)
-        self.guard = guard
         return result, pure
 
     def flatten(self, v: Val) -> Val:
@@ -126,11 +178,7 @@ class Summaries(Natives):
             held = self.content(Val(objs=v.objs))
             if held is not NONE and not any(o.kind in ("list", "dict") for o in v.objs):
                 held = held.flags  # parameters: their states are marked
-        shape = tuple(
-            (o, len(o.fields), o.elem.objs if o.elem is not None else None)
-            for o in v.objs
-            if o.kind in ("list", "dict")
-        )
+        stamps = tuple(o.stamp if o.kind not in ("list", "dict") else _stamps(o) for o in v.objs)
         t = v.taint
         if t.nll or t.counts or t.deps or t.gates:
             return None
@@ -141,44 +189,65 @@ class Summaries(Natives):
             items,
             v.objs,
             held,
-            shape,
+            stamps,
             lin,
             bool(t.toks),
             bool(t.upd),
             t.flags,
             t.crossings,
             v.axes,
-            bool(v.loops),
-            bool(v.old),
+            bool(v.loops | v.old),
         )
 
-    def substitute(self, summary: Val, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Val:
-        """The summary with the contents of these arguments in place of the markers."""
+    def substitute(self, v: Val, call: Call) -> Val:
+        """A value of a summary with the contents of these arguments in place of the markers."""
         items = None
-        if summary.items is not None:
-            items = tuple(self.substitute(item, values, states) for item in summary.items)
-        t = summary.taint
-        if t.toks or t.upd:
-            t = self.substitute_taint(t, values, states)
-        loops, old = _expand(summary.loops, values), _expand(summary.old, values)
-        lin = _expand_linear(summary.lin, values)
-        return Val(summary.const, items, summary.objs, lin, loops, old, t, summary.axes)
+        if v.items is not None:
+            items = tuple(self.substitute(item, call) for item in v.items)
+        loops, old = _expand(v.loops, call.values), _expand(v.old, call.values)
+        lin = _expand_linear(v.lin, call.values)
+        return Val(v.const, items, v.objs, lin, loops, old, self.substitute_taint(v.taint, call), v.axes)
 
-    def substitute_taint(self, t: Taint, values: list[Val], states: list[tuple[Obj, frozenset[Carried]]]) -> Taint:
+    def substitute_taint(self, t: Taint, call: Call) -> Taint:
         """The content of a summary, with markers replaced."""
-        upd: set[Carried] = set()
-        for carried in t.upd:
-            if carried.update <= _STATE:
-                upd |= states[_STATE - carried.update][1]
-            elif carried.update < 0:
-                upd |= _leaf(values, -carried.update).taint.upd
-            else:
-                upd.add(carried)
-        toks, gates = _substitute_regions(t.toks, values), _substitute_regions(t.gates, values)
-        return taint(toks, frozenset(upd), t.deps, t.nll, t.counts, t.flags, t.crossings, gates)
+        if not (t.toks or t.upd or t.nll or t.deps or t.gates):
+            return t
+        found = call.taints.get(t)
+        if found is None:
+            found = call.taints[t] = _substituted(t, call)
+        return found
 
 
-_PURE_ONCE = Val(const="pure once")
+def _substituted(t: Taint, call: Call) -> Taint:
+    upd: set[Carried] = set()
+    for carried in t.upd:
+        if carried.update <= _STATE:
+            upd |= call.states[_STATE - carried.update][1]
+        elif carried.update < 0:
+            upd |= _leaf(call.values, -carried.update).taint.upd
+        else:
+            upd.add(carried)
+    nll: set[int] = set()
+    for number in t.nll:
+        nll |= call.scores[number].nll if number in call.scores else {number}
+    deps: set[Dep] = set()
+    for dep in t.deps:
+        if dep.update in call.scores:
+            deps |= {d._replace(cut=dep.cut or d.cut) for d in call.scores[dep.update].deps}
+        else:
+            deps.add(dep)
+    toks, gates = _substitute_regions(t.toks, call.values), _substitute_regions(t.gates, call.values)
+    return taint(toks, frozenset(upd), frozenset(deps), frozenset(nll), t.counts, t.flags, t.crossings, gates)
+
+
+def _stamps(container: Obj) -> tuple[int, ...]:
+    """How often a container and what it holds have been written."""
+    held = container.elem.objs if container.elem is not None else ()
+    inner = (o.stamp for v in container.fields.values() for o in v.objs)
+    return (container.stamp, *(o.stamp for o in held), *inner)
+
+
+_PURE_ONCE = Summary(Val(const="pure once"), ())
 
 
 def _leaf(values: list[Val], arg: int) -> Val:
@@ -230,8 +299,8 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
     if v.items is not None:
         items = tuple(_mark(x, index, k + 1) for k, x in enumerate(v.items)) if not item else v.items
     lin = Linear(0, ((-number, 1),)) if v.lin is not None and v.lin.terms else v.lin
-    loops = 1 << index if v.loops else 0
-    old = 1 << (MAX_ARGUMENTS + index) if v.old else 0
+    varies = bool(v.loops | v.old)
+    loops, old = varies << index, varies << (MAX_ARGUMENTS + index)
     return Val(
         v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings), v.axes
     )

@@ -31,7 +31,7 @@ class Training(Files):
         """The tokens that a loss is of; where they were lost on the way, those of all scores in it."""
         if any(r.split == "val" for r in t.toks):
             return t.toks
-        return frozenset(r for number in t.nll for r in self.score_list[number].regions)
+        return frozenset(r for score in self.scores_in(t) for r in score.regions)
 
     def optimizer_step(self, obj: Obj, node: ast.AST) -> None:
         """`optimizer.step()`: the pending gradient reaches the parameters."""

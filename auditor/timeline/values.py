@@ -248,6 +248,7 @@ class Obj:
         "content",
         "born",
         "kept",
+        "stamp",
     )
 
     def __init__(
@@ -266,6 +267,7 @@ class Obj:
         self.born = 0
         self.kept = False
         """Held by a container: the next object of the same site does not replace it."""
+        self.stamp = 0
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}#{self.number}>"
