@@ -30,9 +30,13 @@ class Axes(NamedTuple):
     """Made by comparing token ids: a mask of document boundaries."""
 
 
-Kind = Literal["ahead", "scale", "previous"]
-"""How positions come to hold others: later ones; a common divisor made of all of them, which cancels where it divides
-itself; or the one before."""
+Kind = Literal["ahead", "scale", "range", "previous"]
+"""How positions come to hold others.
+
+They hold later ones (`ahead`); a divisor made of all of them, which cancels where it divides itself (`scale`); a range
+of the whole tensor, which cancels where what it divided is multiplied by it again, as in rounding (`range`); or the one
+before (`previous`).
+"""
 
 
 class Effect(NamedTuple):
@@ -64,7 +68,7 @@ def reduced(axes: Axes, dims: Sequence[int] | None, keep: bool, what: str) -> Ef
         for i, c in enumerate(axes.tags)
     )
     why = f"`{what}` takes in all positions of the sequence" if over & _WHOLE else ""
-    return Effect(Axes(tags, boundary=axes.boundary), why)
+    return Effect(Axes(tags, boundary=axes.boundary), why, "range" if dims is None else "ahead")
 
 
 def scanned(axes: Axes, dim: int, what: str) -> Effect:

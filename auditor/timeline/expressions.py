@@ -18,6 +18,7 @@ from auditor.timeline.values import (
     NONE_VAL,
     PATH_TRAIN,
     PATH_VAL,
+    TRAINING,
     UNKNOWN,
     Obj,
     Val,
@@ -111,7 +112,11 @@ class Expressions(Subscripts):
             return self.ev(node.orelse)
         gate = self.gate
         self.gate = inside = self.gated(self.content(test))
-        value = join(self.ev(node.body), self.ev(node.orelse))
+        in_training = bool(test.taint.flags & TRAINING)
+        self.in_training += in_training
+        value = self.ev(node.body)
+        self.in_training -= in_training
+        value = join(value, self.ev(node.orelse))
         self.gate = gate
         if inside is not NONE:
             self.note_gated_value(inside, self.content(value), node)

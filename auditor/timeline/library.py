@@ -20,7 +20,6 @@ from auditor.timeline.values import (
     GRAD,
     HASH,
     JUDGED_PART,
-    NOCONST,
     NONE,
     NONE_VAL,
     PARAMS,
@@ -303,10 +302,8 @@ class Library(Training):
     def call_lib(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of a library function or class."""
         value = self.called(path, args, kwargs, node)
-        if (not args and not kwargs) or value.const is not NOCONST:
-            return value
-        parts = self.literal_elements(args[0]) if args and path.startswith("torch.") else None
-        if any(v.axes is not None for v in (*args, *kwargs.values(), *(parts or ()))):
+        parts = self.literal_elements(args[0]) if args and path in sequence.JOINING else None
+        if sequence.laid_out(args) or sequence.laid_out(kwargs.values()) or (parts and sequence.laid_out(parts)):
             effect = sequence.of_function(path, args, kwargs, parts)
             value = self.stateful(value, effect, args, kwargs, node) or self.laid(value, effect, node)
         return value
@@ -465,7 +462,7 @@ class Library(Training):
     def value_method(self, base: Val, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A method of a tensor, array, text, or a value that is not known."""
         value = self.method_value(base, name, args, kwargs, node)
-        if base.axes is not None or any(v.axes is not None for v in args):
+        if base.axes is not None or sequence.laid_out(args):
             if name == "size" and base.axes is not None:
                 return self.size_of(base.axes, args)
             value = self.laid(value, sequence.of_method(name, base, args, kwargs), node)

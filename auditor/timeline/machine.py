@@ -91,6 +91,8 @@ class Machine(Evaluator):
         self.updates: dict[tuple[Any, ...], Update] = {}
         self.scores: dict[tuple[Any, ...], Score] = {}
         self.reads: dict[tuple[Any, ...], CountRead] = {}
+        self.in_training = 0
+        """Blocks around us that run in training mode only: no prediction that is scored is made there."""
         self.given: frozenset[Region] = frozenset()
         """The token ids that the model was last called with."""
         self.crossings: dict[tuple[int, str], Crossing] = {}

@@ -19,6 +19,7 @@ from auditor.timeline.values import (
     NONE,
     PARAMS,
     STATE,
+    TRAINING,
     UNKNOWN,
     WHOLE,
     Carried,
@@ -88,6 +89,8 @@ class Objects(Expressions):
         result: Val | None = None
         if is_params(base):
             return self.parameter_attribute(base, name, node)
+        if name == "training" and base.objs and self.is_module(base.objs[0]) and name not in base.objs[0].fields:
+            return of_taint(taint(flags=TRAINING))
         for obj in base.objs:
             value = self.obj_attribute(obj, name, base, node)
             if value is not None:

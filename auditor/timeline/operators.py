@@ -9,6 +9,7 @@ from typing import Any
 
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline import sequence
+from auditor.timeline.axes import Kind
 from auditor.timeline.mixing import Mixing
 from auditor.timeline.values import (
     BITS,
@@ -29,6 +30,7 @@ from auditor.timeline.values import (
     PROB,
     SHARE,
     STORED,
+    TRAINING,
     TRUE,
     UNKNOWN,
     VOCAB,
@@ -42,6 +44,7 @@ from auditor.timeline.values import (
     join,
     join_taint,
     of_taint,
+    retaint,
     small,
     taint,
     with_flags,
@@ -76,6 +79,8 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.NotIn: lambda a, b: a not in b,
 }
 
+_CANCELS: dict[type, Kind] = {ast.Div: "scale", ast.Mult: "range"}
+
 _FOLDS = (ast.BitXor, ast.Mult, ast.LShift)
 
 PLAIN = (int, float, str, bool, bytes, type(None), complex)
@@ -94,8 +99,8 @@ class Operators(Mixing):
         value = self.combined(op, left, right, node)
         if left.axes is None and right.axes is None:
             return value
-        if op is ast.Div and left.taint.crossings:
-            value = self.uncancelled(value, left, right)
+        if op in _CANCELS and left.taint.crossings and right.taint.crossings:
+            value = self.uncancelled(value, left, right, _CANCELS[op])
         return self.laid(value, sequence.of_binary(op, left, right), node)
 
     def combined(self, op: type, left: Val, right: Val, node: ast.AST) -> Val:
@@ -219,7 +224,7 @@ class Operators(Mixing):
         if isinstance(node.op, ast.Not):
             known = self.truth(v)
             if known is None:
-                return of_taint(v.taint, v.loops, v.old)
+                return of_taint(with_flags(v.taint, drop=TRAINING), v.loops, v.old)
             return FALSE if known else TRUE
         if v.const is not NOCONST and isinstance(v.const, (int, float)) and isinstance(node.op, (ast.USub, ast.UAdd)):
             return constant(-v.const if isinstance(node.op, ast.USub) else v.const)
@@ -245,7 +250,9 @@ class Operators(Mixing):
                 return v  # decides the outcome, whatever the unknown parts before it were
             if known is None or part is node.values[-1]:
                 result = v if result is None else join(result, v)
-        return result if result is not None else UNKNOWN
+        if result is None:
+            return UNKNOWN
+        return retaint(result, with_flags(result.taint, drop=TRAINING)) if stop else result
 
     def _ev_compare(self, node: ast.Compare) -> Val:
         left = self.ev(node.left)

@@ -131,7 +131,9 @@ class Recorder(Machine):
     def laid(self, v: Val, effect: Effect, node: ast.AST) -> Val:
         """`v` with the axes that an operation leaves, marked where the operation lets positions see others."""
         t = v.taint
-        if effect.why and (t.flags & DIFF or effect.kind != "previous"):  # ids of two positions may be hashed together
+        if (
+            effect.why and not self.in_training and (t.flags & DIFF or effect.kind != "previous")
+        ):  # ids of two positions may be hashed together
             t = with_crossings(t, t.crossings | {self.crossing(node, effect.kind, effect.why)})
         if t is v.taint and effect.axes == v.axes:
             return v
@@ -146,10 +148,10 @@ class Recorder(Machine):
             found = self.crossings[key] = Crossing(len(self.crossings), kind, place, why)
         return found.number
 
-    def uncancelled(self, v: Val, left: Val, right: Val) -> Val:
-        """A quotient: a divisor common to both sides cancels."""
+    def uncancelled(self, v: Val, left: Val, right: Val, kind: Kind) -> Val:
+        """A quotient or a product: what is common to both sides and of this kind cancels."""
         both = left.taint.crossings & right.taint.crossings
-        common = frozenset(c.number for c in self.crossings.values() if c.kind == "scale" and c.number in both)
+        common = frozenset(c.number for c in self.crossings.values() if c.kind == kind and c.number in both)
         return retaint(v, with_crossings(v.taint, v.taint.crossings - common)) if common else v
 
     def in_module(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from auditor.timeline import axes as ax
 from auditor.timeline.axes import LOST, Axes, Effect
@@ -145,10 +145,20 @@ SHAPED_MODULES = frozenset(
 )
 """Library modules of which the analysis keeps the arguments that they were made with."""
 _OPERATORS: dict[type, str] = {ast.Add: "add", ast.Sub: "add", ast.Mult: "multiply"}
+JOINING = frozenset(["torch.cat", "torch.concat", "torch.concatenate", "torch.stack"])
+"""Calls whose first argument is a list of tensors."""
 CARRIED = "the state after the last position enters another pass over the same sequence"
 FINAL_STATE = ("output_final_state", "return_final_states", "return_last_state", "return_final_state")
 """Switches of recurrent operations that give the state after the last position as a second result."""
 _NO_MASK = "attention with neither `is_causal` nor a mask: every position sees later ones"
+
+
+def laid_out(values: Iterable[Val]) -> bool:
+    """Whether the axes of any value are known."""
+    for v in values:  # noqa: SIM110 (a generator costs twice as much, at every call)
+        if v.axes is not None:
+            return True
+    return False
 
 
 def tensor(v: Val) -> Axes | None:

@@ -17,6 +17,7 @@ from auditor.timeline.values import (
     NOCONST,
     NONE,
     NONE_VAL,
+    TRAINING,
     UNKNOWN,
     Obj,
     Val,
@@ -239,7 +240,10 @@ class Statements(Loops):
         self.choosing |= test.taint.flags & (JUDGED_PART | JUDGED_WHOLE)
         gate = self.gate
         self.gate = inside = self.gated(self.content(test))
+        in_training = bool(test.taint.flags & TRAINING)
+        self.in_training += in_training
         self.run(node.body)
+        self.in_training -= in_training
         self.held = saved_held
         ends = [] if self.dead else [self.snapshot()]
         left = self.dead

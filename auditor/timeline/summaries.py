@@ -153,7 +153,7 @@ class Summaries(Natives):
     def summary_key(self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...]) -> Any:
         """All that a summary depends on, apart from what markers stand for; None when it cannot be shared."""
         states = tuple((obj, bool(upd)) for obj, upd in self.states.items())
-        parts: list[Any] = [fn, self.version, positional, names, states]
+        parts: list[Any] = [fn, self.version, self.in_training > 0, positional, names, states]
         for v in values:
             part = self.value_key(v)
             if part is None:

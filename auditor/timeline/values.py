@@ -39,6 +39,7 @@ PART = 1 << 18  # of several losses of the same few tokens, the one that they ch
 WHOLE = 1 << 19  # of several evaluations or weights, the ones that validation losses chose
 LOOKED = 1 << 20  # looked up in a table by validation tokens
 SHARE = 1 << 21  # a look-up divided by a look-up: a count by a count, at most one
+TRAINING = 1 << 22  # true while the model is in training mode only
 
 MAX_REGIONS = 16
 

@@ -17,7 +17,9 @@ input at the next position is the very token to be predicted.
 Limits
 ------
 Only library operations whose effect on the axes is known are judged; after any other operation nothing is said. A mask
-is taken at its word: one that is applied is not checked for being causal. Kernels are taken to be causal.
+is taken at its word: one that is applied is not checked for being causal. Kernels are taken to be causal, and models to
+be in evaluation mode when they are scored. Rounding activations to a grid whose range is the largest value of the whole
+tensor is not reported.
 """
 
 from __future__ import annotations
