@@ -229,8 +229,9 @@ def met(a: Axes, scalar: bool, weight: bool, op: Literal["add", "multiply", "oth
     return Effect(a._replace(tags=a.tags.replace("1", "-")))
 
 
-def masked(a: Axes) -> Effect:
-    """Pairs of positions are masked; so is a shifted sequence where documents begin."""
+def masked(a: Axes, *, boundary: bool = False) -> Effect:
+    """Pairs of positions are masked; so is a shifted sequence, or a gate, where documents begin (`boundary`)."""
+    a = a._replace(boundary=a.boundary or boundary)
     if sum(c in "TM" for c in a.tags) > 1:
         return Effect(a._replace(tags=a.tags.replace("T", "M")))
     return Effect(a._replace(tags=a.tags.replace("P", "T").replace("I", "A")))

@@ -166,6 +166,11 @@ def tensor(v: Val) -> Axes | None:
     return v.axes if v.axes is not None and v.axes.kind == "tensor" else None
 
 
+def at_boundaries(v: Val) -> bool:
+    """Whether a value is a mask of document boundaries."""
+    return v.axes is not None and v.axes.boundary
+
+
 def is_scalar(v: Val) -> bool:
     """Whether a value is a number."""
     return v.const is not NOCONST or (v.axes is not None and v.axes.kind == "size")
@@ -226,7 +231,7 @@ def of_method(name: str, base: Val, args: Args, kwargs: Kwargs) -> Effect:
     if name in _ARITHMETIC and args:
         return _arithmetic(_ARITHMETIC[name], base, args[0], a, tensor(args[0]))
     if name in _MASKING:
-        return Effect(a) if name[:3] == "tri" and len(a.tags) < 2 else ax.masked(a)
+        return ax.masked(a, boundary=bool(args) and at_boundaries(args[0]))
     if name in ("matmul", "bmm", "mm") and args:
         return of_matmul(base, args[0])
     if name == "lerp" and args:
@@ -301,7 +306,7 @@ def of_function(path: str, args: Args, kwargs: Kwargs, parts: Sequence[Val] | No
         return Effect(made.axes._replace(tags=made.axes.tags.replace("1", "-"))) if made.axes is not None else LOST
     if last == "where" and len(args) == 3:
         known_axes = tensor(args[1]) or tensor(args[2])
-        return ax.masked(known_axes) if known_axes is not None else LOST
+        return ax.masked(known_axes, boundary=at_boundaries(args[0])) if known_axes is not None else LOST
     if last == "einsum" and args and isinstance(args[0].const, str):
         weights = [bool(v.taint.flags & PARAMS) for v in args[1:]]
         return ax.einsum(args[0].const, [tensor(v) for v in args[1:]], weights)
