@@ -287,7 +287,8 @@ class Operators(Mixing):
                 flags |= self.judged(self.content(left), self.content(rights[0]))
                 if not sentinel:
                     gates = gates.union(*(_outcomes(self.content(v)) for v in (left, *rights)))
-            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), t.counts, flags, t.crossings, gates)
+            counts = frozenset[int]() if _asks_for_mark(node, rights[0]) else t.counts
+            t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), counts, flags, t.crossings, gates)
             if equality and t.flags & STORED:
                 t = with_flags(t, self.note_copy(node, left, rights[0]))
         value = of_taint(t, loops, old)
@@ -376,6 +377,13 @@ class Operators(Mixing):
             if elem is not UNKNOWN:
                 self.store_elem(obj, elem)
         return Val(objs=(obj,), loops=left.loops | right.loops)
+
+
+def _asks_for_mark(node: ast.AST, right: Val) -> bool:
+    """Whether a comparison only asks if a number is there: no count is below zero, a mark for "none" is."""
+    op = node.ops[0] if isinstance(node, ast.Compare) and len(node.ops) == 1 else None
+    bound = right.const if isinstance(right.const, int | float) and not isinstance(right.const, bool) else None
+    return bound is not None and (bound < 0 or (bound == 0 and isinstance(op, ast.GtE | ast.Lt)))
 
 
 def _outcomes(t: Taint) -> frozenset[Region]:
