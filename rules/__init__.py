@@ -8,6 +8,8 @@ from rules.base import Rule
 from rules.calibration.val_calibration import ValCalibration
 from rules.causality.bos_boundary_leak import BosBoundaryLeak
 from rules.causality.non_causal import NonCausal
+from rules.data.external_data_or_network import ExternalDataOrNetwork
+from rules.data.state_outside_artifact import StateOutsideArtifact
 from rules.data.val_in_train import ValInTrain
 from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
@@ -18,6 +20,7 @@ from rules.ngram.ppm_byte_mixture import PPMByteMixture
 from rules.ngram.target_gated_mixing import TargetGatedMixing
 from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
+from rules.readability.no_evaluation import NoEvaluation
 from rules.readability.opaque_code import OpaqueCode
 from rules.slot.slot_context_only import SlotContextOnly
 from rules.slot.slot_scored_region import SlotScoredRegion
@@ -46,8 +49,11 @@ def catalogue() -> tuple[Rule, ...]:
         ValInTrain(),
         NonCausal(),
         BosBoundaryLeak(),
+        ExternalDataOrNetwork(),
+        StateOutsideArtifact(),
         BrokenScript(),
         OpaqueCode(),
+        NoEvaluation(),
         ScoreFirstTTT(),
         ContextOnlyNgram(),
         PureNeural(),

@@ -185,7 +185,7 @@ class TestWhatCannotBeRead:
     def test_is_never_clean_and_says_why(self, code: bytes) -> None:
         report = audit(submission(code), catalogue())
         assert report.verdict in ("hold", "error")
-        assert report.cls in ("opaque-code", "broken-script", "unreadable")
+        assert report.cls in ("opaque-code", "no-evaluation", "broken-script", "unreadable")
         (reason,) = active(report)
         assert reason.message
         assert "\n" not in reason.message

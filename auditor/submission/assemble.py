@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from auditor.submission.claims import read_claims
@@ -15,6 +16,7 @@ from auditor.verdict import PgolfError
 MAX_CODE = 16 << 20
 MAX_MODULE = 4 << 20
 MAX_MODULES = 64
+_IMPORTED = re.compile(rb"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
 MAX_LOGS = 32
 MAX_LOG_BYTES = 64 << 20
 MAX_TEXT = 4 << 20
@@ -51,7 +53,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         chosen_because=choice.because,
         other_folders=choice.other_folders,
         code=code,
-        modules=_modules(tree, files, choice.script, notes),
+        modules=_modules(tree, files, choice.script, code, notes),
         data_files=_data_files(tree, folder, files, choice.script, {log.path for log in logs}),
         readme=readme,
         submission_json=declared,
@@ -128,8 +130,12 @@ def _logs(tree: Tree, files: Iterable[str], code: bytes, notes: list[str]) -> tu
     return tuple(logs)
 
 
-def _modules(tree: Tree, files: Iterable[str], script: str, notes: list[str]) -> Mapping[str, bytes]:
-    """Import name -> bytes of the other Python files that the script can import from its own folder."""
+def _modules(tree: Tree, files: Iterable[str], script: str, code: bytes, notes: list[str]) -> Mapping[str, bytes]:
+    """Import name -> bytes of the other Python files that the script can import from its own folder.
+
+    A file in a folder whose name is no identifier needs its folder on the path; it counts when the script imports it.
+    """
+    imported = set(_IMPORTED.findall(code))
     beside = script.rpartition("/")[0]
     modules: dict[str, bytes] = {}
     for path in files:
@@ -137,7 +143,9 @@ def _modules(tree: Tree, files: Iterable[str], script: str, notes: list[str]) ->
             continue
         inside = path.removeprefix(beside + "/" if beside else "").removesuffix(".py").removesuffix("/__init__")
         name = inside.replace("/", ".")
-        if not all(part.isidentifier() for part in name.split(".")):
+        if not all(part.isidentifier() for part in name.split(".")) and (
+            "." in inside or inside.rpartition("/")[2].encode() not in imported
+        ):
             continue
         if tree.size(path) > MAX_MODULE or len(modules) == MAX_MODULES:
             notes.append(f"{path!r} was not read: more than {MAX_MODULES} modules or larger than {MAX_MODULE:,} bytes")

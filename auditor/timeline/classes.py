@@ -82,6 +82,8 @@ class Classes(Modules):
     def instantiate(self, cls: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """`Cls(...)`: a new instance, initialised."""
         obj = self.alloc("inst", cls.name, node, extra=cls)
+        if cls.extra["module"]:
+            self.note_restored(node)
         init = self.class_attribute(cls, "__init__")
         if init is not None:
             self.call_value(self.bind(init, of_obj(obj)), args, kwargs, node)

@@ -54,6 +54,10 @@ class Evaluator(ABC):
         """Weights become what a snapshot holds (`modules`)."""
 
     @abstractmethod
+    def lib_object(self, path: str) -> Obj:
+        """A name of a library (`expressions`)."""
+
+    @abstractmethod
     def lookup(self, name: str) -> Val | None:
         """Value of a name (`expressions`)."""
 

@@ -192,8 +192,28 @@ class ReportEvent:
     """The loss is made of losses that were kept because they were the smaller ones, part by part."""
     chosen_whole: bool = False
     """The loss was kept because it was the smaller one of several evaluations."""
+    outside: bool = False
+    """The loss depends on what another program wrote."""
     copied: bool = False
     """The loss was changed where a stored token equals the scored one."""
+
+
+class Moment(NamedTuple):
+    """A place and when it was reached."""
+
+    order: int
+    place: Place
+
+
+@dataclass
+class Fetch:
+    """Something comes over the network: `download`, or `packages` that are installed."""
+
+    kind: Literal["download", "packages"]
+    place: Place
+    what: str
+    order: int
+    loops: tuple[Loop, ...] = ()
 
 
 @dataclass
@@ -233,6 +253,15 @@ class Timeline:
     choices: list[Choice] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    fetches: list[Fetch] = field(default_factory=list)
+    trained: Moment | None = None
+    """The last step of an optimiser on other than validation tokens."""
+    saved: Moment | None = None
+    """The last time that weights were written to a file or buffer."""
+    restored: Moment | None = None
+    """The last time before the end that weights were set from a state dict or a file, or a new model was made."""
+    workers: dict[int, str] = field(default_factory=dict)
+    """Commands that start another program, by line."""
     copies: list[Place] = field(default_factory=list)
     """Where validation tokens are compared with tokens stored for the same positions."""
     config: dict[str, ConfigRead] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from auditor.timeline.values import (
     NOCONST,
     NONE,
     NONE_VAL,
+    OUTSIDE,
     PATH_TRAIN,
     PATH_VAL,
     STATE,
@@ -127,7 +128,7 @@ class Files(Objects):
         else:
             t = join_taint(t, self.files.get("*", NONE))
         if not self.files or (key != "*" and key not in self.files and "*" not in self.files):
-            t = with_flags(t, STORED)
+            t = with_flags(t, STORED | (OUTSIDE if self.workers else 0))
         return of_taint(t, self.innermost())
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from auditor.timeline import arguments, methods, models, numerics
 from auditor.timeline.events import Timeline
 from auditor.timeline.frames import BudgetSpent, Frame
-from auditor.timeline.library import KNOWN_LIBRARIES
 from auditor.timeline.statements import Statements
+from auditor.timeline.unread import KNOWN_LIBRARIES
 from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
 
 __all__ = ["Interpreter", "arguments", "methods", "models", "numerics"]  # the models register themselves when imported
@@ -77,6 +77,7 @@ class Interpreter(Statements):
             timeline.opaque.append((0, "the analysis budget is spent"))
         except RecursionError:
             timeline.opaque.append((0, "expressions are nested too deeply"))
+        self.close_wrapped()
         timeline.scores = self.score_list
         for score in timeline.scores:
             score.deps = self.judge(score.depends)
@@ -96,5 +97,6 @@ class Interpreter(Statements):
             if gate.tables and gate.tables <= self.count_tables.keys():  # no fixed tables, as it turned out
                 gate.why = ""
         timeline.reports = sorted(self.reports.values(), key=lambda r: r.order)
+        timeline.workers = self.workers
         timeline.steps = self.steps
         return timeline

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import math
-import sys
 
 from auditor.timeline import sequence
 from auditor.timeline.axes import Axes, Effect
+from auditor.timeline.network import COMMANDS
 from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
-from auditor.timeline.training import Training
+from auditor.timeline.unread import Unread
 from auditor.timeline.values import (
     BITS,
     DIFF,
@@ -22,6 +22,7 @@ from auditor.timeline.values import (
     JUDGED_PART,
     NONE,
     NONE_VAL,
+    OUTSIDE,
     PARAMS,
     UNKNOWN,
     Obj,
@@ -225,66 +226,6 @@ _TEXT_METHODS = frozenset(
     ]
 )
 
-_COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
-KNOWN_LIBRARIES = sys.stdlib_module_names | {
-    "accelerate",
-    "apex",
-    "bitsandbytes",
-    "brotli",
-    "causal_conv1d",
-    "causal_conv1d_cuda",
-    "cupy",
-    "datasets",
-    "deepspeed",
-    "einops",
-    "evaluate",
-    "fla",
-    "flash_attn",
-    "flash_attn_2_cuda",
-    "flash_attn_3",
-    "flash_attn_interface",
-    "flax",
-    "huggingface_hub",
-    "jax",
-    "jaxlib",
-    "kernels",
-    "liger_kernel",
-    "lz4",
-    "mamba_ssm",
-    "matplotlib",
-    "mlx",
-    "modal",
-    "msgpack",
-    "numba",
-    "numpy",
-    "optax",
-    "pandas",
-    "psutil",
-    "pyarrow",
-    "requests",
-    "rich",
-    "safetensors",
-    "scipy",
-    "selective_scan_cuda",
-    "sentencepiece",
-    "sklearn",
-    "tiktoken",
-    "tokenizers",
-    "torch",
-    "torchao",
-    "torchvision",
-    "tqdm",
-    "transformer_engine",
-    "transformers",
-    "triton",
-    "wandb",
-    "xformers",
-    "xxhash",
-    "yaml",
-    "zstandard",
-    "zstd",
-}
-"""Installed packages: what they do with a model and its tokens, their documentation says."""
 _FOLDING = frozenset({"bitwise_xor_", "mul_", "bitwise_left_shift_"})
 
 
@@ -296,7 +237,7 @@ def _receiver(call: ast.AST) -> ast.expr | None:
     return view
 
 
-class Library(Training):
+class Library(Unread):
     """Library calls and methods of library types."""
 
     def call_lib(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
@@ -321,6 +262,10 @@ class Library(Training):
     def called(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """What a call of a library returns."""
         last = path.rpartition(".")[2]
+        self.note_outside(path, args, node)
+        native = self.native_module(path)
+        if native is not None:
+            return native
         handler = PATHS.get(path) or FUNCTIONS.get(last)
         if handler is not None:
             result = handler(self, args, kwargs, node, path)
@@ -352,25 +297,11 @@ class Library(Training):
             return of_taint(t)
         self.note_unread(path, args, kwargs, node)
         result = self.apply_unknown(args, kwargs, node)
+        if path in COMMANDS and self.workers:
+            result = retaint(result, with_flags(result.taint, OUTSIDE))
         if last in ("log2",) and result.taint.nll:
             result = retaint(result, with_flags(result.taint, BITS))
         return result
-
-    def note_unread(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> None:
-        """Code that could not be read and could do anything: computed text, or a missing module given the model."""
-        reason = ""
-        if path in _COMPUTED:
-            reason = f"`{path.rpartition('.')[2]}` runs code that is computed when the script runs"
-        elif path.partition(".")[0] not in KNOWN_LIBRARIES:
-            values = [*args, *kwargs.values()]
-            given_model = any(self.is_module(o) for v in values for o in v.objs)
-            if given_model and any(r.split == "val" for v in values for r in self.content(v).toks):
-                reason = f"`{path}` is given the model and validation tokens, and is not in the submission"
-        if reason:
-            self.effects += 1
-            entry = (getattr(node, "lineno", 0), reason)
-            if entry not in self.timeline.opaque:
-                self.timeline.opaque.append(entry)
 
     def apply_unknown(self, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of which nothing is known; predictions met with validation targets give losses."""

@@ -76,6 +76,10 @@ class Machine(Evaluator):
         self.objects: dict[tuple[Any, ...], Obj] = {}
         self.hot: dict[Obj, None] = {}
         self.files: dict[Any, Taint] = {}
+        self.workers: dict[int, str] = {}
+        """Commands that start another program, by line."""
+        self.wrapped: dict[str, tuple[int, str]] = {}
+        """Functions under a decorator that is not in the submission: name -> its line, the decorator."""
         self.loop_bits: dict[tuple[int, int], int] = {}
         self.contexts: dict[tuple[int, int], int] = {}
         self.loops: list[LoopContext] = []

@@ -108,6 +108,7 @@ def _glob(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
 
 
 def _copy(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    self.note_restored(node)
     if is_params(base) and args:
         t = self.content(args[0])
         if t.flags & STATE and not t.flags & GRAD and not t.toks:

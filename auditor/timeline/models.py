@@ -13,6 +13,7 @@ from auditor.timeline.values import (
     NOCONST,
     NONE,
     NONE_VAL,
+    STATE,
     UNKNOWN,
     Obj,
     Val,
@@ -45,7 +46,10 @@ def _open(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -
 def _save(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) > 1:
         data, target = (args[1], args[0]) if path.startswith("numpy") else (args[0], args[1])
-        self.write_file(target, self.content(data))
+        content = self.content(data)
+        self.write_file(target, content)
+        if content.flags & STATE:
+            self.timeline.saved = self.moment(node)
     return NONE_VAL
 
 
@@ -272,7 +276,14 @@ def _getattr(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str
         ):
             return args[2]
         return self.attribute(args[0], args[1].const, node)
-    return self.unknown(*args)
+    return (self.computed_attribute(args[0]) if len(args) > 1 else None) or self.unknown(*args)
+
+
+def _globals(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`globals()`: the variables of the module themselves, so that an item assigned is a name bound."""
+    obj = self.alloc("globals", "globals", node)
+    obj.frame = self.frame.globals
+    return of_obj(obj)
 
 
 def _setattr(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -424,6 +435,7 @@ PATHS.update(
         "builtins.isinstance": _isinstance,
         "builtins.hasattr": _hasattr,
         "builtins.getattr": _getattr,
+        "builtins.globals": _globals,
         "builtins.setattr": _setattr,
         "builtins.identity": _identity,
         "copy.deepcopy": _deepcopy,

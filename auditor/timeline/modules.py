@@ -218,6 +218,7 @@ class Modules(Summaries):
     def load_state(self, base: Val, state: Val, node: ast.AST) -> None:
         """`load_state_dict`: the weights are now what the state dict holds, and nothing else."""
         self.effects += 1
+        self.note_restored(node)
         t = self.content(state)
         if t.flags & WHOLE:
             for choice in self.choices.values():

@@ -367,6 +367,7 @@ class Objects(Expressions):
         """Parameters are overwritten or changed in place with `value`."""
         if not is_params(base):
             return
+        self.note_restored(node)
         t = self.content(value)
         if t is NONE:
             return
@@ -420,6 +421,8 @@ class Objects(Expressions):
                     )
             elif kind == "tensor":
                 self.write_tensor(obj, self.hint(self.content(value), index, node), key, key_is_val, node)
+            elif kind == "globals":
+                self.bind_global(obj, index, value, node)
             elif kind == "lib" and obj.name == "os.environ":
                 self.write_env(index, value, node, override=True)
             elif kind == "inst" and not is_params(base):
@@ -441,6 +444,16 @@ class Objects(Expressions):
                         t = join_taint(t, taint(upd=frozenset((Carried(event.number, 0),))))
                 if t is not before.taint:
                     self.assign_name(node.value.id, retaint(before, t))  # type: ignore[attr-defined]
+
+    def bind_global(self, obj: Obj, name: Val, value: Val, node: ast.AST) -> None:
+        """`globals()[name] = value`; a function under a name that is not known could replace any other."""
+        self.effects += 1
+        self.version += 1
+        if isinstance(name.const, str):
+            before = obj.frame.vars.get(name.const)
+            obj.frame.vars[name.const] = join(before, value) if self.weak and before is not None else value
+        elif any(o.kind in ("func", "class", "bound", "partial") for o in value.objs):
+            self.note_opaque(node, "a function is bound to a global name that is computed when the script runs")
 
     def as_count(self, value: Val) -> Val:
         """What is stored under a key of validation tokens: the look-up that it was computed from is no use of it."""

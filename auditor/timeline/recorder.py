@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from auditor.timeline.axes import Effect, Kind
 from auditor.timeline.events import (
@@ -12,8 +12,10 @@ from auditor.timeline.events import (
     ConfigRead,
     CountRead,
     Crossing,
+    Fetch,
     Judged,
     Loop,
+    Moment,
     Place,
     Read,
     ReportEvent,
@@ -28,6 +30,7 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     MAPPED,
+    OUTSIDE,
     PART,
     STATE,
     STORED,
@@ -42,6 +45,9 @@ from auditor.timeline.values import (
     with_crossings,
     with_flags,
 )
+
+COMPUTED_ATTRIBUTE = "computed_attribute"
+"""What stands for a function whose name is not known."""
 
 
 class Recorder(Machine):
@@ -246,6 +252,7 @@ class Recorder(Machine):
             found.bits |= bits
             found.order = self.tick()
         found.copied |= bool(t.flags & COPY)
+        found.outside |= bool(t.flags & OUTSIDE)
         found.chosen_parts |= bool(t.flags & PART)
         found.chosen_whole |= bool(t.flags & WHOLE)
 
@@ -264,6 +271,28 @@ class Recorder(Machine):
             found.scores |= t.nll
             found.parts |= parts
         return with_flags(t, PART if parts else WHOLE)
+
+    def moment(self, node: ast.AST) -> Moment:
+        """Here and now."""
+        return Moment(self.tick(), self.place(getattr(node, "lineno", 0)))
+
+    def note_restored(self, node: ast.AST) -> None:
+        """Weights are set, or a new model is made."""
+        self.timeline.restored = self.moment(node)
+
+    def note_opaque(self, node: ast.AST, reason: str) -> None:
+        """Code that is not followed, for the reader."""
+        self.effects += 1
+        entry = (getattr(node, "lineno", 0), reason)
+        if entry not in self.timeline.opaque:
+            self.timeline.opaque.append(entry)
+
+    def fetch(self, node: ast.AST, kind: Literal["download", "packages"], what: str) -> None:
+        """Something comes over the network."""
+        self.effects += 1
+        line = getattr(node, "lineno", 0)
+        if all(f.place.line != line or f.place.file != self.frame.file for f in self.timeline.fetches):
+            self.timeline.fetches.append(Fetch(kind, self.place(line), what, self.tick(), self.loop_stack()))
 
     def note_copy(self, node: ast.AST, left: Val, right: Val) -> int:
         """`stored == tokens`, both moving with the same loop: the flag of a copy of the text, else 0.

@@ -161,6 +161,7 @@ class Statements(Loops):
         fn = self.ev(decorator)
         if any(o.kind in ("func", "class") for o in fn.objs):
             return self.call_value(fn, [value], {}, decorator)
+        self.note_wrapped(obj.name, fn, decorator)
         if isinstance(decorator, ast.Attribute) and decorator.attr == "cached_property":
             obj.extra = (obj.extra or frozenset()) | {"property"}
         return value

@@ -8,6 +8,7 @@ from auditor.program.index import statements
 from auditor.program.linear import Linear, add
 from auditor.timeline import sequence
 from auditor.timeline.operators import PLAIN, Operators
+from auditor.timeline.recorder import COMPUTED_ATTRIBUTE
 from auditor.timeline.values import (
     CLASS,
     COPY,
@@ -90,6 +91,9 @@ class Subscripts(Operators):
                 value = self.subscript_dict(obj, index, node, base.taint)
             elif kind == "opt" and index.const == "params" and obj.extra:  # one of its `param_groups`
                 value = Val(objs=tuple(obj.extra), taint=taint(flags=PARAMS | DIFF))
+            elif kind == "globals":
+                known = obj.frame.vars.get(index.const) if isinstance(index.const, str) else None
+                value = known or of_obj(self.lib_object(COMPUTED_ATTRIBUTE))
             elif kind == "lib":
                 value = self.subscript_lib(obj, index, node)
             elif kind == "inst" and not is_params(base):

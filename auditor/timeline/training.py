@@ -36,6 +36,7 @@ class Training(Files):
     def optimizer_step(self, obj: Obj, node: ast.AST) -> None:
         """`optimizer.step()`: the pending gradient reaches the parameters."""
         if not self.pending:
+            self.timeline.trained = self.moment(node)
             return
         holders = obj.extra or tuple(self.val_models)
         self.apply_pending(holders, obj.name, node)

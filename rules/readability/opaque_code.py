@@ -2,8 +2,8 @@
 
 What it does
 ------------
-Holds a submission whose code does not unpack, runs computed text, spends the analysis budget, or in which no reported
-validation loss was found. The message says what to look at.
+Holds a submission whose code does not unpack, runs computed text or spends the analysis budget. The message says what
+to look at.
 
 Why it matters
 --------------
@@ -57,12 +57,12 @@ class OpaqueCode:
         elif facts.run.opaque:
             line, reason = facts.run.opaque[0]
             yield self._hold(facts, line or 1, reason)
-        elif facts.run.headline is None:
+        elif facts.run.headline is not None and facts.run.headline.outside:
+            line, command = next(iter(facts.run.workers.items()))
             yield self._hold(
                 facts,
-                1,
-                "no reported loss over validation tokens was found in the run; look at how the score is computed and"
-                " printed",
+                line,
+                f"the reported loss depends on a file that a started program (`{command}`) may have written",
             )
 
     def _hold(self, facts: Facts, line: int, reason: str) -> Finding:

@@ -170,3 +170,11 @@ def test_a_broken_submission_json_and_a_broken_log_are_notes(record: Path) -> No
     assert any("no JSON object" in note for note in submission.notes)
     assert submission.logs[0].config["seed"] == "1337"
     assert submission.claims.source == "README"
+
+
+def test_a_module_in_a_folder_that_is_no_identifier_counts_when_the_script_imports_it(record: Path) -> None:
+    (record / "eval-code").mkdir()
+    (record / "eval-code" / "scoring.py").write_text("Y = 1\n")
+    (record / "eval-code" / "plots.py").write_text("Z = 1\n")
+    (record / "train_gpt.py").write_text("from scoring import Y\n" + TRAINER)
+    assert set(open_path(record).modules) == {"helper", "eval-code.scoring"}

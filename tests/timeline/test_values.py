@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.program.linear import Linear
+from auditor.timeline import values as values_module
 from auditor.timeline.values import (
     MAX_REGIONS,
     NOCONST,
@@ -205,3 +208,11 @@ def test_varying_adds_loops_and_nothing_else(a: Val, loops: int) -> None:
     varied = vary(a, loops)
     assert varied.loops == a.loops | loops
     assert same(Val(varied.const, varied.items, varied.objs, varied.lin, a.loops, varied.old, varied.taint), a)
+
+
+def test_flags_do_not_share_bits() -> None:
+    flags = [
+        v for name, v in vars(values_module).items() if name.isupper() and type(v) is int and not name.startswith("MAX")
+    ]
+    assert len(flags) > 10
+    assert sum(flags) == functools.reduce(operator.or_, flags)

@@ -1,0 +1,68 @@
+"""Whether the logs were written by this program: what they show that it cannot print, or does not reach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from auditor.program.index import CallIndex
+from auditor.timeline.evidence import Message, Messages
+
+_RESULT = re.compile(r"^(?=[^\n]*bpb)([^\n]*?)(?<![\w.])[0-4]\.\d{3,}", re.MULTILINE | re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]{3,}")
+_SIZE = re.compile(r"[Cc]ode size[^0-9\n]{0,20}([0-9][0-9,]{2,8})")
+_PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
+"""Words that launchers and logging libraries put in front of a line."""
+_LONGEST = 400
+
+
+def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> list[str]:
+    """How the results begin that the logs print and a program of this text cannot; empty when any log may be its own.
+
+    A log is its own when it prints one of `sizes` as the size of the code, or no size at all.
+    """
+    found: dict[str, None] = {}
+    for log in logs:
+        size = _SIZE.search(log)
+        if size is None or int(size[1].replace(",", "")) in sizes:
+            return []
+        known = False
+        for match in _RESULT.finditer(log):
+            head = match[1]
+            words = [word for word in _WORD.findall(head) if word not in _PREFIXED]
+            if len(head) > _LONGEST or not words:
+                continue
+            if all(word in text for word in words):
+                known = True
+            else:
+                found[head.strip()] = None
+        if known and not found:
+            return []
+    return list(found)
+
+
+def shown_but_uncalled(messages: Messages, index: CallIndex, text: str) -> Iterator[tuple[str, Message]]:
+    """Functions that may update state, that nothing mentions, and whose messages stand in the log all the same."""
+    for name, spans in index.functions.items():
+        if len(spans) > 1 or not index.updates(*spans[0]) or _mentioned(name, text):
+            continue
+        low, high = spans[0]
+        outside = {m.text for m in messages.all if not low <= m.line <= high}
+        for message in messages.all:
+            if low <= message.line <= high and message.text in messages.logged and not _covered(message.text, outside):
+                yield name, message
+                break
+
+
+def _covered(text: str, others: Collection[str]) -> bool:
+    """Whether a message of another place begins like this one, or this one like it."""
+    return any(text.startswith(other) or other.startswith(text) for other in others)
+
+
+def _mentioned(name: str, text: str) -> bool:
+    """Whether a name occurs in code other than its definition."""
+    for match in re.finditer(rf"(def\s+)?\b{re.escape(name)}\b", text):
+        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        if match[1] is None and "#" not in line:
+            return True
+    return False

@@ -1,0 +1,119 @@
+"""The reported score cannot come from this script.
+
+What it does
+------------
+Holds a submission in which no reported loss over validation tokens was found, whose logs print results that the script
+cannot print (and another size of the code), or whose log shows the messages of a function that adapts the model and
+that nothing in the script calls. When the claimed score itself is printed as a literal number, it is a flag.
+
+Why it matters
+--------------
+The audit speaks of the committed program. When the number was made by another one, nothing that is read here tells
+whether it was made by the rules.
+
+Limits
+------
+A log that was cut or edited so that it fits is not noticed; re-running the script is the test of that. An evaluation
+outside of PyTorch, NumPy and MLX may be missed: then the hold says so and nothing more.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from auditor.facts import Facts
+from auditor.timeline.events import Place
+from auditor.timeline.evidence import Messages
+from auditor.timeline.provenance import foreign_results, shown_but_uncalled
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.miniature import script
+
+_NONE = script("""
+    def evaluate(s, model, val):
+        return 0.75
+""")
+
+_PLAIN = script("""
+    def evaluate(s, model, val):
+        return plain_eval(s, model, val)
+""")
+
+_SAME = 1e-3
+_PRINTED = re.compile(r"bpb\W{0,4}([0-3]\.\d{3,})", re.IGNORECASE)
+
+
+class NoEvaluation:
+    """A score without an evaluation."""
+
+    id: ClassVar[str] = "no-evaluation"
+    kind: ClassVar[Kind] = "readability"
+    level: ClassVar[Level] = "hold"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example("The number that is printed depends on no token", _NONE, True),
+        Example("A plain evaluation", _PLAIN, False),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """At most one finding: a literal score, no score, or the logs of another program."""
+        if facts.broken is not None or facts.problem is not None or facts.tree is None:
+            return
+        if facts.run.headline is None:
+            if not facts.run.opaque:
+                yield self._missing(facts)
+            return
+        for reason, line in _other_program(facts):
+            yield self._finding(facts, line, f"Undecided: {reason}.", reason)
+            return
+
+    def _missing(self, facts: Facts) -> Finding:
+        """No loss over validation tokens is reported."""
+        for line, number in _literal_scores(facts):
+            message = f"The claimed score {number} is printed as a literal; no loss over validation tokens is reported."
+            return self._finding(facts, line, message, message, level="flag")
+        reason = (
+            "no reported loss over validation tokens was found in the run; look at how the score is computed and"
+            " printed"
+        )
+        return self._finding(facts, 1, f"Undecided: {reason}.", reason)
+
+    def _finding(self, facts: Facts, line: int, message: str, anchor: str, level: Level = "hold") -> Finding:
+        place = Place(line, "<module>", 1)
+        return facts.finding(self, place, message, [], level=level, activation="unknown", anchor=anchor)
+
+
+def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
+    """Where the script prints the claimed score as a number that is written out in a message."""
+    claim = facts.submission.claims.val_bpb
+    if claim is None:
+        return
+    for node in ast.walk(facts.tree or ast.Module([], [])):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and len(node.value.args) == 1:
+            text = node.value.args[0]
+            found = (
+                _PRINTED.search(text.value) if isinstance(text, ast.Constant) and isinstance(text.value, str) else None
+            )
+            if found and abs(float(found[1]) - claim) < _SAME:
+                yield node.lineno, found[1]
+
+
+def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:
+    """Why the logs cannot be of this script, and the line that tells."""
+    submission = facts.submission
+    if not submission.logs or facts.tree is None:
+        return
+    siblings = [code.decode("utf-8", "replace") for code in submission.modules.values()]
+    text = "\n".join([facts.text, *siblings])
+    sizes = {len(submission.code), len(facts.text.encode())}
+    foreign = foreign_results(text, sizes, [log.text for log in submission.logs])
+    if foreign and not facts.unreadable:
+        yield f"the logs were written by another program: they print `{foreign[0][:80]}`, which this script does not", 1
+    lines = frozenset(line.strip() for line in submission.logs[0].text.splitlines())
+    messages = Messages(facts.tree, facts.index, lines)
+    for name, message in shown_but_uncalled(messages, facts.index, text):
+        yield f"the log shows `{message.text[:60]}`, which only `{name}` prints, and nothing calls it", message.line
