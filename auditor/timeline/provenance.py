@@ -8,37 +8,37 @@ from collections.abc import Collection, Iterator, Sequence
 from auditor.program.index import CallIndex
 from auditor.timeline.evidence import Message, Messages
 
-_RESULT = re.compile(r"^(?=[^\n]*bpb)([^\n]*?)(?<![\w.])[0-4]\.\d{3,}", re.MULTILINE | re.IGNORECASE)
+_RESULT = re.compile(r"^(?=[^\n]*bpb)([^\n]*?)(?<![\w.])([0-4]\.\d{3,})", re.MULTILINE | re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{3,}")
 _SIZE = re.compile(r"[Cc]ode size[^0-9\n]{0,20}([0-9][0-9,]{2,8})")
 _PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
 """Words that launchers and logging libraries put in front of a line."""
 _LONGEST = 400
+_BETTER = 0.001
 
 
 def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> list[str]:
     """How the results begin that the logs print and a program of this text cannot; empty when any log may be its own.
 
-    A log is its own when it prints one of `sizes` as the size of the code, or no size at all.
+    A log is its own when it prints one of `sizes` as the size of the code, or no size at all. A foreign line that only
+    repeats a result, as a launcher's summary does, tells nothing: it has to be better than all that the program prints.
     """
-    found: dict[str, None] = {}
+    found: dict[str, float] = {}
+    best = float("inf")
     for log in logs:
         size = _SIZE.search(log)
         if size is None or int(size[1].replace(",", "")) in sizes:
             return []
-        known = False
         for match in _RESULT.finditer(log):
-            head = match[1]
+            head, value = match[1], float(match[2])
             words = [word for word in _WORD.findall(head) if word not in _PREFIXED]
             if len(head) > _LONGEST or not words:
                 continue
             if all(word in text for word in words):
-                known = True
+                best = min(best, value)
             else:
-                found[head.strip()] = None
-        if known and not found:
-            return []
-    return list(found)
+                found[head.strip()] = min(value, found.get(head.strip(), value))
+    return [head for head, value in found.items() if value < best - _BETTER]
 
 
 def shown_but_uncalled(messages: Messages, index: CallIndex, text: str) -> Iterator[tuple[str, Message]]:

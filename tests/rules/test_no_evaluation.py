@@ -38,10 +38,12 @@ def levels(target: Submission) -> list[str]:
     [
         ("Code size: 99999 bytes\nmixture_pass val_bpb:0.9000\n", ["hold"]),
         ("Code size: 99999 bytes\nfinal val_loss:2.0 val_bpb:1.1000\n", []),
+        ("Code size: 99999 bytes\nfinal val_loss:2.0 val_bpb:1.1000\nmixture_pass val_bpb:0.9000\n", ["hold"]),
+        ("Code size: 99999 bytes\nfinal val_loss:2.0 val_bpb:1.1000\nlauncher done val_bpb:1.1000\n", []),
         (f"Code size: {len(PLAIN)} bytes\nmixture_pass val_bpb:0.9000\n", []),
         ("mixture_pass val_bpb:0.9000\n", []),
     ],
-    ids=["other size, other results", "other size, own results", "own size", "no size"],
+    ids=["other size, other results", "own results", "a better one", "repeated", "own size", "no size"],
 )
 def test_results_of_another_program(log: str, expected: list[str]) -> None:
     assert levels(submission(PLAIN, log=log)) == expected
