@@ -90,5 +90,5 @@ class Page:
 
 
 def _disarm(line: str) -> str:
-    """Break what a GitHub runner would obey, at equal width: `::x` at the start of a line, `##[x]` anywhere."""
-    return re.sub(r"^(\s*)::", r"\1.:", line).replace("##[", "##(")
+    """Break what a GitHub runner would obey, at equal width: `##[x]`, and `::x` after spaces and colours only."""
+    return re.sub(r"^((?:\s|\x1b\[[0-9;]*m)*)::", r"\1.:", line).replace("##[", "##(")
