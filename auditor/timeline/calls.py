@@ -129,7 +129,7 @@ class Calls(Classes):
                 for hooked in obj.extra:
                     self.hooks.pop(hooked, None)
                 self.version += 1
-                self.effects += 1
+                self.effect()
                 value = NONE_VAL
             elif kind == "native":
                 value = self.call_native(name, args, node)
@@ -170,7 +170,7 @@ class Calls(Classes):
                 return self.optimizer_like_step(obj, args, node)
             if name == "zero_grad":
                 self.pending = frozenset()
-                self.effects += 1
+                self.effect()
             return NONE_VAL
         getter = self.class_attribute(obj.extra, "__getattr__")
         if getter is not None:

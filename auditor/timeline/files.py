@@ -101,7 +101,7 @@ class Files(Objects):
             if obj.kind == "tensor":
                 self.add_content(obj, t)
                 return
-        self.effects += 1
+        self.effect()
         key = self.file_key(path)
         more = self.weak or any(o.kind == "file" for o in path.objs)  # an open file takes in one after the other
         self.files[key] = t if not more else join_taint(self.files.get(key, NONE), t)

@@ -22,7 +22,7 @@ class Flow(Recorder):
         """The innermost loop around the present point, across calls: what is read from outside differs by iteration."""
         if not self.loops:
             return 0
-        self.effects += 1
+        self.effect()
         return self.loops[-1].loop.bit
 
     def innermost_of(self, container: Val) -> int:
@@ -30,7 +30,7 @@ class Flow(Recorder):
         if not self.loops:
             return 0
         born = min((o.born for o in container.objs), default=0)
-        self.oldest_write = min(self.oldest_write, born)
+        self.taken_from(born)
         context = self.loops[-1]
         return context.loop.bit if born <= context.births else 0
 

@@ -12,6 +12,7 @@ from auditor.timeline.events import (
 from auditor.timeline.values import (
     Carried,
     Obj,
+    Region,
     Taint,
     Val,
 )
@@ -23,6 +24,15 @@ NO_UPDATES: Carrieds = frozenset()
 
 class BudgetSpent(Exception):
     """The script needs more analysis than the budget allows; the verdict is `hold`."""
+
+
+class Impure(Exception):
+    """A call that is being summarised does what a summary cannot repeat; nothing has been changed by it yet."""
+
+    def __init__(self, born: int) -> None:
+        super().__init__()
+        self.born = born
+        """Calls that began after this many objects were made are not pure."""
 
 
 class Frame:
@@ -98,7 +108,38 @@ class Marking:
 
     depth: int
     """Activations around the call."""
+    loops: int
+    """Loops around the call."""
+    births: int
+    """Objects made before the call."""
     scores: list[Scoring] = field(default_factory=list)
+
+
+@dataclass
+class Suspended:
+    """The dynamic context of the machine: what is as it was when a call returns. Its fields are those of `Machine`."""
+
+    frame: Frame
+    dead: bool
+    states: dict[Obj, Carrieds]
+    pending: frozenset[int]
+    held: frozenset[tuple[object, ...]]
+    control: int
+    loops: list[LoopContext]
+    active: int
+    weak: int
+    depth: int
+    first_iteration: int
+    in_training: int
+    given: frozenset[Region]
+    choosing: int
+    gate: Taint
+    keeping: bool
+    rewritten: tuple[Any, ...]
+    stack: list[Any]
+    oldest_write: int
+    score_depth: int
+    marking: Marking | None
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from auditor.program.linear import Linear
@@ -19,7 +20,7 @@ from auditor.timeline.events import (
     Timeline,
     Update,
 )
-from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, LoopContext, Marking, Snapshot
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Impure, LoopContext, Marking, Snapshot, Suspended
 from auditor.timeline.values import (
     HASH,
     NOCONST,
@@ -143,7 +144,10 @@ class Machine(Evaluator):
         self.marking: Marking | None = None
         self.marks = 0
         self.summaries: dict[Any, Any] = {}
+        self.pure: set[Any] = set()
+        """Functions of which some call was pure: the next ones are summarised at once."""
         self.impure: set[Any] = set()
+        """Functions whose next call is known not to be pure."""
         self.atoms: dict[Any, int] = {}
 
     def alloc(self, kind: str, name: str, site: Any, *, node: Any = None, extra: Any = None, fresh: bool = True) -> Obj:
@@ -166,14 +170,36 @@ class Machine(Evaluator):
         return obj
 
     def touch(self, obj: Obj) -> None:
-        """An object is written: calls that did not make it are not pure, and summaries that read it are stale."""
-        if obj.born < self.oldest_write:
-            self.oldest_write = obj.born
+        """An object is about to be written: calls that did not make it are not pure, summaries that read it stale."""
+        self.taken_from(obj.born)
         frame = obj.frame
         if frame is None or frame is frame.globals or obj.kind in ("class", "func", "module"):
             self.version += 1
         else:
             self.restamp(obj)
+
+    def taken_from(self, born: int) -> None:
+        """A call that began after `born` objects were made is not pure: it changes one of them."""
+        if self.marking is not None and born <= self.marking.births:
+            raise Impure(born)
+        if born < self.oldest_write:
+            self.oldest_write = born
+
+    def suspended(self) -> Suspended:
+        """The dynamic context, to go on from when a call turns out not to be pure."""
+        values: list[Any] = [getattr(self, f.name) for f in fields(Suspended)]
+        return Suspended(*(list(v) if isinstance(v, list) else v for v in values))
+
+    def resume(self, context: Suspended) -> None:
+        """Back to a context."""
+        for f in fields(Suspended):
+            setattr(self, f.name, getattr(context, f.name))
+
+    def effect(self) -> None:
+        """Something is about to happen that a summary cannot repeat."""
+        if self.marking is not None:
+            raise Impure(-1)
+        self.effects += 1
 
     def restamp(self, obj: Obj) -> None:
         """What an object holds is not what it was, nor what its owners hold."""
@@ -198,9 +224,9 @@ class Machine(Evaluator):
         old = obj.elem
         new = value if old is None else join(old, value)
         if old is None or not same(old, new):
+            self.touch(obj)
             obj.elem = new
             self.growth += 1
-            self.touch(obj)
             self.mark(obj, new.taint)
 
     def store_field(self, obj: Obj, name: Any, value: Val) -> None:
@@ -214,8 +240,8 @@ class Machine(Evaluator):
             if same(old, value):
                 return
             self.growth += self.weak > 0
-        obj.fields[name] = value
         self.touch(obj)
+        obj.fields[name] = value
         self.mark(obj, value.taint)
         if obj.kind in ("list", "dict"):
             self.keep(value)
@@ -234,10 +260,10 @@ class Machine(Evaluator):
             t = with_crossings(t, frozenset())
         new = join_taint(obj.content, t)
         if new is not obj.content:
+            self.touch(obj)
             obj.content = new
             self.mark(obj, new)
             self.growth += 1
-            self.touch(obj)
 
     def content(self, v: Val) -> Taint:
         """Everything that a value holds: its own content, its items, and what its objects contain."""
@@ -319,7 +345,7 @@ class Machine(Evaluator):
 
     def add_state(self, obj: Obj, upd: Carrieds) -> None:
         """Updates reach an object; its owners are changed with it."""
-        self.effects += 1
+        self.effect()
         for target in (obj, *self.owners(obj)):
             self.states[target] = self.states.get(target, NO_UPDATES) | upd
 

@@ -213,7 +213,7 @@ def _pop(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
 
 def _zero_grad(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     self.pending = frozenset()
-    self.effects += 1
+    self.effect()
     return NONE_VAL
 
 

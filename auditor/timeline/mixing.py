@@ -81,7 +81,7 @@ class Mixing(Flow):
 
     def mix_event(self, node: ast.AST, counts: frozenset[int], scores: frozenset[int], *, pieces: bool) -> None:
         """The scored token's probability and counts of that token only are blended."""
-        self.effects += 1
+        self.effect()
         key = (id(node), self.frame.ctx, pieces)
         found = self.mixes.get(key)
         if found is None:
@@ -103,7 +103,7 @@ class Mixing(Flow):
         why, tables = self.say(gate, scored)
         if not why and not gate.counts:
             return
-        self.effects += 1
+        self.effect()
         counts = frozenset(number for number in counted if number >= 0)
         key = (id(node), self.frame.ctx)
         found = self.gates.get(key)

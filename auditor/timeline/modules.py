@@ -90,7 +90,7 @@ class Modules(Summaries):
             self.optimizer_step(obj, node)
         elif name == "zero_grad":
             self.pending = frozenset()
-            self.effects += 1
+            self.effect()
         elif name == "add_param_group" and args:
             holders = dict.fromkeys(obj.extra or ())
             self.collect_holders(args[0], holders, 0)
@@ -157,7 +157,7 @@ class Modules(Summaries):
             return UNKNOWN
         if name == "zero_grad":
             self.pending = frozenset()
-            self.effects += 1
+            self.effect()
             return NONE_VAL
         if (
             name in ("register_buffer", "register_parameter", "add_module")
@@ -175,7 +175,7 @@ class Modules(Summaries):
                 if all(known.objs != args[0].objs for known in hooks):
                     hooks.append(args[0])
             self.version += 1
-            self.effects += 1
+            self.effect()
             handle = self.alloc("handle", "handle", node)
             handle.extra = tuple(dict.fromkeys((*(handle.extra or ()), *base.objs)))
             return of_obj(handle)
@@ -217,7 +217,7 @@ class Modules(Summaries):
 
     def load_state(self, base: Val, state: Val, node: ast.AST) -> None:
         """`load_state_dict`: the weights are now what the state dict holds, and nothing else."""
-        self.effects += 1
+        self.effect()
         self.note_restored(node)
         t = self.content(state)
         if t.flags & WHOLE:

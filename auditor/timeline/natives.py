@@ -39,7 +39,7 @@ class Natives(Library):
             if entry not in self.timeline.opaque:
                 self.timeline.opaque.append(entry)
         everything = with_flags(everything, BITS if bits else 0)
-        self.effects += 1
+        self.effect()
         for arg, given in zip(args, contents, strict=True):
             for obj in arg.objs:
                 if obj.kind == "tensor" and not given.nll and not given.toks:

@@ -186,7 +186,8 @@ def _functional_call(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, p
     for obj in args[0].objs:
         if upd:
             self.states[obj] = upd
-    self.effects += bool(upd)
+    if upd:
+        self.effect()
     out = self.call_value(args[0], inner, named, node)
     self.states = before
     return out

@@ -137,7 +137,7 @@ class Objects(Expressions):
         if name in METADATA:
             return UNKNOWN
         if name == "grad":
-            self.effects += 1
+            self.effect()
             return self.gradient(self.pending, GRAD)
         return base
 
@@ -214,7 +214,7 @@ class Objects(Expressions):
             if value is not None:
                 return value
             if name == "grad":
-                self.effects += 1
+                self.effect()
                 return self.gradient(self.pending, GRAD)
             if name in METADATA:
                 return UNKNOWN
@@ -309,7 +309,7 @@ class Objects(Expressions):
                 owner = owner.parent
             owner = owner or frame.globals
             before = owner.vars.get(name)
-            self.effects += 1
+            self.effect()
             self.version += 1
             owner.vars[name] = value if before is None or not self.weak else join(before, value)
             return
@@ -359,7 +359,7 @@ class Objects(Expressions):
                     self.add_content(obj, self.content(value))
                     t = self.content(value)
                     self.states[obj] = t.upd
-                    self.effects += 1
+                    self.effect()
                 elif name not in ("grad", "requires_grad"):
                     obj.fields[name] = value
 
@@ -447,7 +447,7 @@ class Objects(Expressions):
 
     def bind_global(self, obj: Obj, name: Val, value: Val, node: ast.AST) -> None:
         """`globals()[name] = value`; a function under a name that is not known could replace any other."""
-        self.effects += 1
+        self.effect()
         self.version += 1
         if isinstance(name.const, str):
             before = obj.frame.vars.get(name.const)

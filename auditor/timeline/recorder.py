@@ -22,7 +22,7 @@ from auditor.timeline.events import (
     Score,
     Update,
 )
-from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Marking, Scoring
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Impure, Marking, Scoring
 from auditor.timeline.machine import Machine
 from auditor.timeline.order import independent
 from auditor.timeline.values import (
@@ -74,7 +74,7 @@ class Recorder(Machine):
         val = frozenset(r for r in regions if r.split == "val")
         if not val:
             return None
-        self.effects += 1
+        self.effect()
         line = getattr(node, "lineno", 0)
         key = (kind, id(node), self.frame.ctx)
         found = self.updates.get(key)
@@ -97,6 +97,8 @@ class Recorder(Machine):
         self.score_depth = max(self.score_depth, len(self.loops))
         flags = DIFF | (logits.flags & ~(GRAD | STATE))
         if self.marking is not None:
+            if len(self.loops) > self.marking.loops:
+                raise Impure(-1)
             mark = self.mark_score(self.marking, node, logits, target)
             deps = logits.deps | target.deps | {Dep(mark, 0, 0)}
             return taint(target.toks, NO_UPDATES, deps, logits.nll | {mark}, logits.counts, flags)
@@ -171,7 +173,8 @@ class Recorder(Machine):
 
     def depend(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
         """State that updates have reached is read for these tokens."""
-        self.effects += bool(upd)
+        if upd:
+            self.effect()
         return self.state_read(upd, regions, node)
 
     def state_read(self, upd: Carrieds, regions: Iterable[Region], node: ast.AST) -> frozenset[Dep]:
@@ -215,7 +218,7 @@ class Recorder(Machine):
         picks: bool = False,
     ) -> CountRead:
         """A table is looked up with a key that folds several token ids into one, or that holds bytes of a token."""
-        self.effects += 1
+        self.effect()
         ident = (id(node), self.frame.ctx)
         found = self.reads.get(ident)
         if found is None:
@@ -238,7 +241,7 @@ class Recorder(Machine):
         """A loss over validation tokens is printed or written."""
         if not t.nll:
             return
-        self.effects += 1
+        self.effect()
         key = (line, id(node), self.frame.ctx)
         place = self.place(line)
         found = self.reports.get(key)
@@ -262,7 +265,7 @@ class Recorder(Machine):
 
     def choice(self, node: ast.AST, t: Taint, parts: bool) -> Taint:
         """A loss, or what gave it, is kept because its loss was the smaller one."""
-        self.effects += 1
+        self.effect()
         key = (id(node), self.frame.ctx)
         found = self.choices.get(key)
         if found is None:
@@ -282,14 +285,14 @@ class Recorder(Machine):
 
     def note_opaque(self, node: ast.AST, reason: str) -> None:
         """Code that is not followed, for the reader."""
-        self.effects += 1
+        self.effect()
         entry = (getattr(node, "lineno", 0), reason)
         if entry not in self.timeline.opaque:
             self.timeline.opaque.append(entry)
 
     def fetch(self, node: ast.AST, kind: Literal["download", "packages"], what: str) -> None:
         """Something comes over the network."""
-        self.effects += 1
+        self.effect()
         line = getattr(node, "lineno", 0)
         if all(f.place.line != line or f.place.file != self.frame.file for f in self.timeline.fetches):
             self.timeline.fetches.append(Fetch(kind, self.place(line), what, self.tick(), self.loop_stack()))
@@ -305,7 +308,7 @@ class Recorder(Machine):
             if not mine.flags & STORED or mine.toks or (mine.flags | theirs.flags) & DIFF:
                 continue
             if stored.loops & tokens.loops and any(r.split == "val" for r in theirs.toks):
-                self.effects += 1
+                self.effect()
                 place = self.place(getattr(node, "lineno", 0))
                 if all(p.line != place.line or p.function != place.function for p in self.timeline.copies):
                     self.timeline.copies.append(place)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.axes import Axes
-from auditor.timeline.frames import Frame, Marking, Scoring
+from auditor.timeline.frames import Frame, Impure, Marking, Scoring
 from auditor.timeline.machine import MAX_DEPTH, NEVER
 from auditor.timeline.natives import Natives
 from auditor.timeline.values import (
@@ -76,36 +76,51 @@ class Summaries(Natives):
             return self.unknown(*args, *kwargs.values())
         owner = fn.frame
         closure = owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef)
-        if closure or self.first_iteration or definition in self.impure or len(args) + len(kwargs) > MAX_ARGUMENTS:
+        if closure or self.first_iteration or len(args) + len(kwargs) > MAX_ARGUMENTS:
             return self.enter_function(fn, definition, args, kwargs, node)
         values = [self.flatten(v) for v in (*args, *kwargs.values())]
         key = self.summary_key(fn, values, len(args), tuple(kwargs))
-        summary = self.summaries.get(key) if key is not None else None
-        if summary is None or key is None:
+        if key is None:
+            return self.enter_function(fn, definition, args, kwargs, node)
+        summary = self.summaries.get(key)
+        if summary is None and (definition not in self.pure or definition in self.impure):
+            self.impure.discard(definition)
             result, pure = self.observe(fn, definition, args, kwargs, node)
-            if pure and key is not None:
-                self.summaries[key] = _PURE_ONCE
+            if pure:
+                self.pure.add(definition)
             return result
-        states = list(self.states.items())
-        if summary is _PURE_ONCE:
-            marked = [_mark(v, i) for i, v in enumerate(values)]
-            saved_states, saved_marking = self.states, self.marking
-            self.states = {
-                obj: frozenset((Carried(_STATE - k, 0),)) if upd else upd for k, (obj, upd) in enumerate(states)
-            }
-            self.marking = marking = Marking(len(self.frame.chain))
-            result, pure = self.observe(
-                fn, definition, marked[: len(args)], dict(zip(kwargs, marked[len(args) :], strict=True)), node
-            )
-            self.states, self.marking = saved_states, saved_marking
-            if not pure:
-                self.impure.add(definition)
+        if summary is None:
+            summary = self.summarise(fn, values, len(args), tuple(kwargs), node)
+            if summary is None:
                 return self.enter_function(fn, definition, args, kwargs, node)
-            summary = self.summaries[key] = Summary(result, tuple(marking.scores))
-        call = Call(values, states, {}, {})
+            self.summaries[key] = summary
+        call = Call(values, list(self.states.items()), {}, {})
         for scoring in summary.scores:
             call.scores[scoring.mark] = self.repeat(scoring, call, node)
         return self.substitute(summary.value, call)
+
+    def summarise(
+        self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...], node: ast.AST
+    ) -> Summary | None:
+        """The summary of a call, interpreted with markers; None when it is not pure."""
+        marked = [_mark(v, i) for i, v in enumerate(values)]
+        context = self.suspended()
+        self.states = {
+            obj: frozenset((Carried(_STATE - k, 0),)) if upd else upd
+            for k, (obj, upd) in enumerate(self.states.items())
+        }
+        self.marking = marking = Marking(len(self.frame.chain), len(self.loops), self.births)
+        kwargs = dict(zip(names, marked[positional:], strict=True))
+        try:
+            result, pure = self.observe(fn, fn.node, marked[:positional], kwargs, node)
+        except Impure as impure:
+            outer, inner = context.marking, self.stack[len(context.stack) + 1 :]
+            if outer is not None and impure.born <= outer.births:
+                raise
+            self.impure.update(inner)
+            pure = False
+        self.resume(context)
+        return Summary(result, tuple(marking.scores)) if pure else None
 
     def repeat(self, scoring: Scoring, call: Call, node: ast.AST) -> Taint:
         """Score what the arguments of this call hold, where the summarised function scores."""
@@ -245,9 +260,6 @@ def _stamps(container: Obj) -> tuple[int, ...]:
     held = container.elem.objs if container.elem is not None else ()
     inner = (o.stamp for v in container.fields.values() for o in v.objs)
     return (container.stamp, *(o.stamp for o in held), *inner)
-
-
-_PURE_ONCE = Summary(Val(const="pure once"), ())
 
 
 def _leaf(values: list[Val], arg: int) -> Val:

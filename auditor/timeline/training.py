@@ -22,7 +22,7 @@ class Training(Files):
     def backward(self, v: Val, node: ast.AST) -> None:
         """`loss.backward()`: a gradient of validation tokens becomes pending."""
         t = self.content(v)
-        self.effects += 1
+        self.effect()
         regions = self.loss_regions(t)
         event = self.update_event("gradient", node, regions, t.nll)
         self.pending = frozenset((event.number,)) if event is not None else frozenset()

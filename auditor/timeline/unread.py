@@ -89,7 +89,7 @@ class Unread(Training):
         if kind is not None:
             self.fetch(node, kind, f"{path} {' '.join(words)}".strip())
         elif path in COMMANDS and not harmless(words):
-            self.effects += 1
+            self.effect()
             self.workers[getattr(node, "lineno", 0)] = " ".join(words)[:80]
 
     def native_module(self, path: str) -> Val | None:
