@@ -187,8 +187,9 @@ class Machine(Evaluator):
 
     def suspended(self) -> Suspended:
         """The dynamic context, to go on from when a call turns out not to be pure."""
-        values: list[Any] = [getattr(self, f.name) for f in fields(Suspended)]
-        return Suspended(*(list(v) if isinstance(v, list) else v for v in values))
+        values = (getattr(self, f.name) for f in fields(Suspended))
+        kept: list[Any] = [list(v) if isinstance(v, list) else v for v in values]
+        return Suspended(*kept)
 
     def resume(self, context: Suspended) -> None:
         """Back to a context."""
