@@ -228,6 +228,15 @@ class ConfigRead:
 
 
 @dataclass
+class Undefined:
+    """A name is read that has no value, whatever the configuration leaves open."""
+
+    name: str
+    place: Place
+    order: int
+
+
+@dataclass
 class Skipped:
     """Code that the effective configuration switches off."""
 
@@ -268,6 +277,7 @@ class Timeline:
     skipped: list[Skipped] = field(default_factory=list)
     taken: list[Skipped] = field(default_factory=list)
     """Branches that the configuration takes, each as the block that runs."""
+    undefined: list[Undefined] = field(default_factory=list)
     model: dict[str, int | None] = field(default_factory=dict)
     opaque: list[tuple[int, str]] = field(default_factory=list)
     """Code that could not be followed: line and reason."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Callable
 from typing import Any
 
+from auditor.timeline.events import Undefined
 from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.machine import MAX_STEPS
 from auditor.timeline.operators import MAX_TEXT, PLAIN
@@ -32,6 +34,8 @@ from auditor.timeline.values import (
     taint,
     vary,
 )
+
+_BUILTINS = frozenset(dir(builtins)) | {"__file__", "__path__", "__annotations__", "__class__"}
 
 
 class Expressions(Subscripts):
@@ -63,10 +67,17 @@ class Expressions(Subscripts):
                 known = self.builtin_values.get(name)
                 if known is None:
                     known = self.builtin_values[name] = of_obj(self.builtin(name))
+                if not self.unsure and name not in _BUILTINS:
+                    self.note_undefined(name, node)
                 return known
         if self.first_iteration and value.taint.deps:
             value = self.as_in_first_iteration(value)
         return value
+
+    def note_undefined(self, name: str, node: ast.Name) -> None:
+        """Remember the first read of a name that was given no value."""
+        if not self.frame.file and all(u.name != name for u in self.timeline.undefined):
+            self.timeline.undefined.append(Undefined(name, self.place(node.lineno), self.clock))
 
     def as_in_first_iteration(self, v: Val) -> Val:
         """In code that runs in the first iteration of a loop only, nothing has crossed its back edge yet."""
@@ -114,9 +125,11 @@ class Expressions(Subscripts):
         self.gate = inside = self.gated(self.content(test))
         in_training = bool(test.taint.flags & TRAINING)
         self.in_training += in_training
+        self.unsure += 1
         value = self.ev(node.body)
         self.in_training -= in_training
         value = join(value, self.ev(node.orelse))
+        self.unsure -= 1
         self.gate = gate
         if inside is not NONE:
             self.note_gated_value(inside, self.content(value), node)

@@ -88,6 +88,8 @@ class Machine(Evaluator):
         """State at the head of each loop when it was last left: where the next pass of the loop around it starts."""
         self.active = 0
         self.weak = 0
+        self.unsure = 0
+        """Unknown branches and `try` blocks around us: what fails here need not end the run."""
         self.depth = 0
         self.growth = 0
         self.clock = 0

@@ -237,7 +237,9 @@ class Operators(Mixing):
         stop = isinstance(node.op, ast.Or)
         result: Val | None = None
         for part in node.values:
+            self.unsure += result is not None  # what stood before it may have decided
             v = self.ev(part)
+            self.unsure -= result is not None
             known = self.truth(v)
             if (
                 known is None

@@ -232,6 +232,7 @@ class Statements(Loops):
         first, later = self.guards_first_iteration(node.test)
         before = self.snapshot()
         self.weak += 1
+        self.unsure += 1
         saved_first, saved_control = self.first_iteration, self.control
         self.first_iteration |= first
         self.control |= test.loops & self.active
@@ -260,6 +261,7 @@ class Statements(Loops):
         if not self.dead:
             ends.append(self.snapshot())
         self.weak -= 1
+        self.unsure -= 1
         self.control = saved_control
         self.gate = gate if len(ends) == 2 else inside  # what follows a branch that leaves hangs on the test as well
         self.merge(ends)
@@ -357,6 +359,7 @@ class Statements(Loops):
         before = self.snapshot()
         ends = []
         self.weak += 1
+        self.unsure += 1
         for body in bodies:
             self.restore(before)
             self.dead = False
@@ -364,6 +367,7 @@ class Statements(Loops):
             if not self.dead:
                 ends.append(self.snapshot())
         self.weak -= 1
+        self.unsure -= 1
         self.merge(ends)
 
     def _do_try(self, node: ast.Try) -> None:
@@ -371,6 +375,7 @@ class Statements(Loops):
         imports = all(isinstance(s, ast.Import | ast.ImportFrom | ast.Assign | ast.Expr) for s in node.body) and any(
             isinstance(s, ast.Import | ast.ImportFrom) for s in node.body
         )
+        self.unsure += 1
         self.run(node.body)
         if not self.dead:
             self.run(node.orelse)
@@ -389,6 +394,7 @@ class Statements(Loops):
                 if not self.dead:
                     ends.append(self.snapshot())
         self.weak -= 1
+        self.unsure -= 1
         self.merge(ends)
         if node.finalbody:
             dead, self.dead = self.dead, False
