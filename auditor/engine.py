@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeVar
 from auditor.facts import Facts
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
+from auditor.submission.claims import stated_scores
 from auditor.submission.model import Submission
 from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
@@ -189,7 +190,9 @@ def with_log_evidence(facts: Facts) -> Facts:
         facts = replace(facts, forced=forced, evidence_source=source)
     claim = facts.submission.claims.val_bpb
     if claim is not None:
-        line = claimed_report(messages, facts.run.reports, claim, [log.text for log in facts.submission.logs])
+        logs = [log.text for log in facts.submission.logs]
+        earlier = stated_scores(f"{facts.submission.folder} {facts.submission.target.title or ''}")
+        line = claimed_report(messages, facts.run.reports, claim, logs, earlier)
         facts.headline_line = facts.run.headline_line = line
     return facts
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from auditor.submission.claims import read_claims
-from auditor.submission.command import RUN_SCRIPTS, read_command, read_renamed_command
+from auditor.submission.command import RUN_SCRIPTS, read_command, read_commands, read_renamed_command, read_settings
 from auditor.submission.logs import claimed_first, echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
@@ -43,6 +43,9 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
     if raw is not None and declared is None:
         notes.append(f"{by_name['submission.json']!r} is no JSON object")
     logs = _logs(tree, files, code, notes)
+    command = _command(tree, files, choice.script, readme, pull.message)
+    if not command.script and not logs:
+        command = read_settings(readme or "")
     claims = read_claims(declared, readme, pull.target.title or pull.headline, logs)
     return Submission(
         target=pull.target,
@@ -58,7 +61,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         readme=readme,
         submission_json=declared,
         logs=claimed_first(logs, claims.val_bpb, raw or ""),
-        command=_command(tree, files, choice.script, readme),
+        command=command,
         claims=claims,
         notes=tuple(notes),
     )
@@ -163,14 +166,18 @@ def _data_files(tree: Tree, folder: str, files: Iterable[str], script: str, logs
     }
 
 
-def _command(tree: Tree, files: Iterable[str], script: str, readme: str | None) -> RunCommand:
-    """The run command of the README, else of a run script in the folder, else one that names the script differently."""
+def _command(tree: Tree, files: Iterable[str], script: str, readme: str | None, message: str) -> RunCommand:
+    """The run command of the README, else of the run scripts in the folder, else one that names the script differently.
+
+    What the pull request says of itself is asked last.
+    """
     names = [script.rsplit("/", 1)[-1]]
     command = read_command(readme or "", names)
     if command.script:
         return command
-    for path in sorted(path for path in files if path.endswith(RUN_SCRIPTS)):
-        found = read_command(_text(tree, path, []) or "", names, source=path)
-        if found.script:
-            return found
-    return read_renamed_command(readme or "", files)
+    runs = sorted(path for path in files if path.endswith(RUN_SCRIPTS))
+    found = read_commands(((path, _text(tree, path, []) or "") for path in runs), names)
+    if found.script:
+        return found
+    renamed = read_renamed_command(readme or "", files)
+    return renamed if renamed.script else read_command(message, names, source="message") if message else renamed

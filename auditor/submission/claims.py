@@ -35,6 +35,9 @@ ARTIFACT_KEYS = (
 )
 _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_runs", "per_seed_results")
 
+BACKED_SPREAD = 0.01
+"""A claimed score lies this close to what the logs end with."""
+
 _NUMBER = r"(?<![\d.])([0-4]\.\d{2,10})(?![\d.]*\d)"
 _PENDING = re.compile(r"(?:bpb|score|result)\b[^\n\d|]{0,24}?\b(?:pending|tbd|to be determined|wip)\b", re.IGNORECASE)
 _SCORE = re.compile(
@@ -58,7 +61,7 @@ def read_claims(
     text = readme or ""
     seeds = _json_seeds(submission or {}) or _readme_seeds(text) or _log_seeds(logs)
     artifact = _json_artifacts(submission or {}) or _readme_artifacts(text)
-    if is_pending(headline, text):
+    if is_pending(headline, text) and not _backed(submission or {}, logs):
         return Claims(seeds=seeds, artifact_bytes=artifact, source="README", status="pending")
     for source, value in (
         ("submission.json", _json_score(submission or {})),
@@ -81,6 +84,12 @@ def is_pending(headline: str, readme: str) -> bool:
     return found is not None and _text_score(opening[: found.start()]) is None and not _text_score(headline)
 
 
+def _backed(submission: Mapping[str, object], logs: Sequence[Log]) -> bool:
+    """Whether the logs hold what submission.json claims: the run is done, whatever the README still says."""
+    claimed, logged = _json_score(submission), _log_score(logs)
+    return claimed is not None and logged is not None and abs(claimed - logged) < BACKED_SPREAD
+
+
 def claims_score(text: str) -> bool:
     """Whether a text, such as a title, gives a score."""
     return _text_score(text) is not None
@@ -89,6 +98,11 @@ def claims_score(text: str) -> bool:
 def numbers(text: str) -> frozenset[str]:
     """Scores in a text, cut to four decimals so that a rounded one matches its exact form."""
     return frozenset(value[:6] for value in re.findall(_NUMBER, text[:200_000]))
+
+
+def stated_scores(text: str) -> list[float]:
+    """Scores in a text, in order."""
+    return [float(value) for value in re.findall(_NUMBER, text[:2_000])]
 
 
 def plausible(value: object) -> float | None:

@@ -33,6 +33,15 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _POWERSHELL = re.compile(r"\$env:([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.IGNORECASE)
 _YAML_ENTRY = re.compile(r"-?\s*([A-Z][A-Z0-9_]{2,})\s*:\s+(\S.*)")
 _LIST_ENTRY = re.compile(r"[-*]\s+`?([A-Z][A-Z0-9_]*)=([^`\s]*)`?\s*$")
+_LEAD_IN = re.compile(r"^\s*[A-Z][A-Za-z ]{0,20}:\s+(?=[A-Z_][A-Z0-9_]*=\S|(?:torchrun|python3?) )")
+"""What stands before a command on its line: `Run: SEED=1 torchrun ...`."""
+_NAMED = re.compile(r"`([A-Z][A-Z0-9_]{2,60})=([\w.,/-]{1,40})`")
+_UNSURE = re.compile(
+    r"\b(?:not?|never|without|disabl\w*|off|if|when|unless|optional\w*|may|can|could|would|should|try|tried|default\w*|instead"
+    r"|future|ablat\w*|vs|versus|compar\w*|earlier|previous\w*|or|sweep\w*)\b|n't\b",
+    re.IGNORECASE,
+)
+"""A sentence that may speak of another run than the reported one."""
 _LOOP = re.compile(r"^\s*for\s+(\w+)\s+in\s+(.*?)\s*;?\s*(?:do\b|$)")
 _NPROC = re.compile(r"--nproc[-_]per[-_]node(?:=(.*))?$")
 _LAUNCHERS = ("torchrun", "accelerate", "deepspeed")
@@ -49,12 +58,20 @@ class _Found:
     launcher: bool
     side: bool
     section: str = field(default="")
+    source: str = ""
 
 
 def read_command(text: str, scripts: Iterable[str], source: str = "README.md") -> RunCommand:
     """The run command of the headline in `text` that starts one of `scripts`; empty when there is none."""
+    return read_commands([(source, text)], scripts)
+
+
+def read_commands(texts: Iterable[tuple[str, str]], scripts: Iterable[str]) -> RunCommand:
+    """The run command of the headline in several texts, each with its source; empty when there is none."""
     names = {name.rsplit("/", 1)[-1] for name in scripts}
-    return _headline_command([*_commands(text[:MAX_TEXT], names, source)], source)
+    given = list(texts)
+    found = [command for source, text in given for command in _commands(text[:MAX_TEXT], names, source)]
+    return _headline_command(found, given[0][0] if given else "")
 
 
 def read_renamed_command(text: str, present: Iterable[str], source: str = "README.md") -> RunCommand:
@@ -71,6 +88,28 @@ def read_renamed_command(text: str, present: Iterable[str], source: str = "READM
     return replace(command, chosen_because=note)
 
 
+def read_settings(text: str) -> RunCommand:
+    """Settings that prose names as code (`` `ROUNDS=2` ``), for a README that gives no command.
+
+    A setting is left out where the sentence negates it or makes it one choice of several, and where it is given twice
+    with different values.
+    """
+    found: dict[str, set[str]] = {}
+    in_fence, side = False, False
+    for line in text[:MAX_TEXT].splitlines():
+        if _FENCE.match(line):
+            in_fence = not in_fence
+        elif heading := _HEADING.match(line):
+            side = bool(_SIDE.search(heading[1]))
+        elif not in_fence and not side and "=" in line:
+            for sentence in re.split(r"(?<=[.;])\s", line[:_MAX_LINE]):
+                if not _UNSURE.search(sentence):
+                    for name, value in _NAMED.findall(sentence):
+                        found.setdefault(name, set()).add(value)
+    env = {name: next(iter(values)) for name, values in found.items() if len(values) == 1}
+    return RunCommand(env=env, chosen_because="no command: the settings that the README names" if env else "")
+
+
 def _headline_command(found: list[_Found], source: str) -> RunCommand:
     if not found:
         return RunCommand(source=source)
@@ -81,16 +120,17 @@ def _headline_command(found: list[_Found], source: str) -> RunCommand:
             f", under {best.section!r}" if best.section else ""
         )
     return RunCommand(
-        env=best.env, argv=best.argv, nproc=best.nproc, source=source, script=best.script, chosen_because=choice
+        env=best.env, argv=best.argv, nproc=best.nproc, source=best.source, script=best.script, chosen_because=choice
     )
 
 
 def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
     """Every line that starts one of the scripts, with the assignments in force there."""
     block_env: dict[str, str] = {}
-    section = lead = ""
+    lead = ""
     loop: dict[str, str] = {}
     in_fence = source.endswith(RUN_SCRIPTS)
+    section = source.rpartition("/")[2] if in_fence else ""
     listed: dict[str, str] = {}
     for line in _logical_lines(text):
         if not in_fence and line.strip() and not _FENCE.match(line):
@@ -129,6 +169,7 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
                 launcher=any(word.rsplit("/", 1)[-1] in _LAUNCHERS or "distributed.run" in word for word in rest),
                 side=bool(_SIDE.search(section) or (in_fence and _SIDE_LEAD.search(lead))),
                 section=section,
+                source=source,
             )
         if not in_fence and not line.strip():
             loop = {}
@@ -162,6 +203,7 @@ def _simple_commands(line: str, fenced: bool) -> Iterator[list[str]]:
         return
     for span in _code_spans(line):
         span = re.sub(r"=<([\w -]+)>", r"=$\1", span).replace("\\_", "_")
+        span = _LEAD_IN.sub("", span)
         text = re.sub(r"^\s*(?:\$|%|PS [^>]*>|[\w.@~:/-]*[#$]) (?=\S)", "", span)
         if _POWERSHELL.match(text.strip()):
             for piece in text.split(";"):

@@ -51,6 +51,7 @@ class ApiPull:
     merged: bool
     changed: Mapping[str, bool]
     """Path -> whether the pull request adds it (it changes the others); removed files are left out."""
+    body: str = ""
 
 
 class Api(Protocol):
@@ -133,7 +134,7 @@ def open_pull(repo: str, number: int, api: Api | None = None) -> Pull:
     if len(found.changed) >= MAX_CHANGES:
         notes = (f"GitHub lists only {MAX_CHANGES:,} changed files of a pull request: use --mirror to see all",)
     target = Target(repo=repo, pr=number, head=found.head, title=found.title)
-    return Pull(target=target, tree=GitHubTree(source, found), headline=found.title, notes=notes)
+    return Pull(target=target, tree=GitHubTree(source, found), headline=found.title, message=found.body, notes=notes)
 
 
 class PyGithubApi:
@@ -169,7 +170,9 @@ class PyGithubApi:
             for file in pull.get_files():
                 if file.status != "removed":
                     changed[file.filename] = file.status in ("added", "renamed", "copied")
-            return ApiPull(number, pull.title, pull.head.sha, pull.base.ref, bool(pull.merged), changed)
+            return ApiPull(
+                number, pull.title, pull.head.sha, pull.base.ref, bool(pull.merged), changed, pull.body or ""
+            )
 
         return self._asked(f"pull request {number}", ask)
 

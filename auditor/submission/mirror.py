@@ -24,6 +24,7 @@ MAX_BLOB = 64 << 20
 """A larger file is never read, whoever asks: the pipe would have to be drained of all of it."""
 MAX_CHANGES = 50_000
 """A pull request that changes more files than this is refused."""
+MAX_MESSAGE = 1 << 16
 _MAX_DEPTH = 64
 
 _NO_GIT = "git could not be started: install it to read a --mirror"
@@ -144,12 +145,14 @@ class Mirror:
                 f"{self._gitdir} has no pull request {number}: "
                 "fetch it with git fetch origin '+refs/pull/*/head:refs/pull/*/head'"
             )
-        root, subject = self._commit(head)
+        root, message = self._commit(head)
         base = self._history.base_of(head)
         changes = self._changes(self._commit(base)[0] if base else None, root)
         upstream = None if self._history.merged(head) else self._commit(self._history.main)[0]
         target = Target(repo=repo, pr=number, head=head)
-        return Pull(target=target, tree=MirrorTree(self, root, changes, upstream), headline=subject)
+        return Pull(
+            target=target, tree=MirrorTree(self, root, changes, upstream), headline=_subject(message), message=message
+        )
 
     def head(self, number: int) -> str | None:
         """The head commit of a pull request; None when the clone does not hold it."""
@@ -235,13 +238,12 @@ class Mirror:
                 yield prefix + name, old, new
 
     def _commit(self, oid: str) -> tuple[str, str]:
-        """Root tree and subject line of a commit."""
+        """Root tree and message of a commit."""
         kind, data = self._object(oid)
         header, _, message = data.partition(b"\n\n")
         if kind != "commit" or not header.startswith(b"tree "):
             raise PgolfError(f"{self._gitdir} lacks commit {oid}")
-        subject = message.lstrip().split(b"\n", 1)[0][:500].decode("utf-8", "replace")
-        return header[5:45].decode("ascii", "replace"), subject
+        return header[5:45].decode("ascii", "replace"), message[:MAX_MESSAGE].decode("utf-8", "replace")
 
     def _tree(self, oid: str) -> dict[str, _Entry]:
         if oid not in self._trees:
@@ -436,6 +438,11 @@ def _ask(process: subprocess.Popen[bytes], oid: str) -> tuple[str, str, int]:
     if len(reply) == 2 and reply[1] == "missing":
         return reply[0], "missing", 0
     raise PgolfError(_DAMAGED)
+
+
+def _subject(message: str) -> str:
+    """The first line of a commit's message."""
+    return message.lstrip().split("\n", 1)[0][:500]
 
 
 def _parse_tree(data: bytes) -> dict[str, _Entry]:

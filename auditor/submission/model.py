@@ -45,6 +45,8 @@ class Pull:
     tree: Tree
     headline: str = ""
     """The pull request's title, else the subject line of its head commit."""
+    message: str = ""
+    """What the pull request says below its title, else the message of its head commit."""
     notes: tuple[str, ...] = ()
 
 

@@ -144,16 +144,26 @@ def _fixed_start(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: float, logs: Sequence[str]) -> int:
-    """Line of the report that printed the claimed number; 0 when the last report did, or when the logs do not tell."""
+def claimed_report(
+    messages: Messages,
+    reports: Sequence[ReportEvent],
+    claim: float,
+    logs: Sequence[str],
+    earlier: Sequence[float] = (),
+) -> int:
+    """Line of the report that printed the claimed number; 0 when the last report did, or when the logs do not tell.
+
+    A claim that no report comes near was corrected after the run; then one of the `earlier` claims tells.
+    """
     by_line = {m.line: m.text for m in messages.all if m.text in messages.logged}
-    exact = [
-        r
-        for r in sorted(reports, key=lambda r: r.order)
-        if r.bits and r.place.line in by_line and _prints(by_line[r.place.line], claim, logs)
-    ]
-    if exact:
-        return exact[-1].place.line
+    ordered = [r for r in sorted(reports, key=lambda r: r.order) if r.bits and r.place.line in by_line]
+
+    def exact(number: float) -> int:
+        lines = [r.place.line for r in ordered if _prints(by_line[r.place.line], number, logs)]
+        return lines[-1] if lines else 0
+
+    if found := exact(claim):
+        return found
     fixed = tuple(by_line[r.place.line] for r in reports if r.place.line in by_line)
     others = [line for line in messages.log if not line.startswith(fixed)]
     distances: dict[int, float] = {}
@@ -174,7 +184,9 @@ def claimed_report(messages: Messages, reports: Sequence[ReportEvent], claim: fl
     final = max((r for r in reports if r.bits), key=lambda r: r.order).place.line
     never_printed = final not in by_line and any(m.line == final for m in messages.all)
     best = min(distances, key=lambda line: (distances[line], -line))
-    if distances[best] > CLAIM_SPREAD or distances.get(final, 0.0 if not never_printed else 9.0) <= CLAIM_SPREAD:
+    if distances[best] > CLAIM_SPREAD:
+        return next((line for number in earlier if (line := exact(number))), 0)
+    if distances.get(final, 0.0 if not never_printed else 9.0) <= CLAIM_SPREAD:
         return 0
     return best
 

@@ -3,8 +3,8 @@
 What it does
 ------------
 Holds a submission whose script is no Python, and one whose run, under the effective configuration and before the score
-is reported, reads a name that is bound neither at the top level nor in the functions around the read. Newer grammars than the auditor's own are read through
-libcst and are not reported.
+is reported, reads a name that is bound neither at the top level nor in the functions around the read. Newer grammars
+than the auditor's own are read through libcst and are not reported.
 
 Why it matters
 --------------
@@ -106,8 +106,8 @@ class BrokenScript:
             for read in met:
                 if bound is not None and not any(read.place.line in lines for lines in bound.get(read.name, ())):
                     message = (
-                        f"`{read.name}` is read here, and nothing that is in sight defines it: the run ends with an error"
-                        " before the score is reported."
+                        f"`{read.name}` is read here, and nothing in sight defines it: the run ends in an error before"
+                        " the score is reported."
                     )
                     yield facts.finding(self, read.place, message, [facts.step(read.place, "an undefined name")])
                     return

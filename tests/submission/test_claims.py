@@ -104,6 +104,13 @@ def test_a_pending_readme_overrides_a_stale_submission_json() -> None:
     assert claims == Claims(None, (1337,), (14195825,), "README", "pending")
 
 
+def test_a_readme_that_was_left_pending_is_overruled_by_logs_that_hold_the_claim() -> None:
+    readme = "# Record: Stack (val_bpb=pending)\n"
+    logs = [Log(path="a.log", text="val_bpb:0.9920\n"), Log(path="b.log", text="val_bpb:0.9880\n")]
+    assert read_claims({"val_bpb": 0.9901}, readme, "", logs).val_bpb == 0.9901
+    assert read_claims({"val_bpb": 1.0901}, readme, "", logs).status == "pending"
+
+
 @pytest.mark.parametrize(
     ("headline", "readme", "pending"),
     [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.submission.command import read_command, read_renamed_command
+from auditor.submission.command import read_command, read_commands, read_renamed_command, read_settings
 from auditor.submission.model import RunCommand
 
 NAMES = ["train_gpt.py"]
@@ -143,3 +143,31 @@ def test_no_text_makes_it_fail(text: str) -> None:
 def test_long_hostile_text_ends(text: str) -> None:
     read_command(text, NAMES)
     read_command(text, NAMES, source="run.sh")
+
+
+def test_of_several_run_scripts_the_one_of_no_side_run_is_taken() -> None:
+    line = "ROUNDS={} torchrun --nproc_per_node=8 train_gpt.py\n"
+    texts = [("run_ablation.sh", line.format(1)), ("run_baseline.sh", line.format(2)), ("run_full.sh", line.format(3))]
+    command = read_commands(texts, NAMES)
+    assert (command.env, command.source) == ({"ROUNDS": "3"}, "run_full.sh")
+
+
+def test_a_message_gives_the_command_after_a_lead_in() -> None:
+    text = "A title\n\nRun: SEED=1 ROUNDS=2 \\\n  torchrun --nproc_per_node=8 train_gpt.py\n"
+    command = read_command(text, NAMES, source="message")
+    assert (command.env, command.nproc) == ({"SEED": "1", "ROUNDS": "2"}, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "env"),
+    [
+        ("The adapter is trained (`MODE=fast`) for `ROUNDS=2`.", {"MODE": "fast", "ROUNDS": "2"}),
+        ("It can be switched on by `MODE=fast`.", {}),
+        ("Without `MODE=fast` it scores 1.2. We use `ROUNDS=2`.", {"ROUNDS": "2"}),
+        ("First `ROUNDS=1` was run, then `ROUNDS=2`.", {}),
+        ("## Ablations\n`ROUNDS=2` scores 1.2.", {}),
+        ("```\n`ROUNDS=2`\n```", {}),
+    ],
+)
+def test_settings_that_prose_names(text: str, env: dict[str, str]) -> None:
+    assert read_settings(text).env == env

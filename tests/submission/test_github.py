@@ -156,7 +156,7 @@ class FakeRepository:
             new(filename="c", status="removed"),
         ]
         head, base = new(sha="a" * 40), new(ref="main")
-        return new(title="T", head=head, base=base, merged=False, get_files=lambda: files)
+        return new(title="T", body=None, head=head, base=base, merged=False, get_files=lambda: files)
 
     def get_git_tree(self, ref: str, recursive: bool) -> Any:
         new = types.SimpleNamespace

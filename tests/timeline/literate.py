@@ -5,7 +5,7 @@ A second-level heading starts a case. Its parts:
 - a ```py block: the script; when it defines `evaluate(s, model, val)` and imports nothing, the rest of a miniature
   submission is put around it (`rules.miniature`). A block after a line such as `` `helpers.py`: `` is a sibling module;
 - a ```toml block: how the run was started (`env`, `command`, `argv`, `nproc`, `printed`) and what was claimed of it
-  (`claim`), ```log blocks: what its runs printed;
+  (`claim`, `title`), ```log blocks: what its runs printed;
 - a line `<!-- xfail: reason -->`: a known gap.
 
 What the comments assert, several of them separated by `;`:

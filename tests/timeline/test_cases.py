@@ -35,7 +35,7 @@ def of_case(case: Case) -> Submission:
         claims=Claims(val_bpb=run.get("claim")),
     )
     more = (Log(f"train_{number}.log", text, {}) for number, text in enumerate(case.logs[1:], 2))
-    return replace(made, logs=(*made.logs, *more))
+    return replace(made, target=replace(made.target, title=run.get("title")), logs=(*made.logs, *more))
 
 
 def visible(case: Case, place: Place) -> tuple[str, int] | None:
