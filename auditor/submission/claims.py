@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from auditor.submission.model import Log
 from auditor.verdict import Claims
@@ -33,6 +34,23 @@ ARTIFACT_KEYS = (
     "artifact_bytes_max",
     "submission_bytes",
 )
+_QUANTITIES: Mapping[str, tuple[str, ...]] = {
+    "val_bpb": SCORE_KEYS,
+    "val_loss": ("val_loss", "mean_val_loss", "val_loss_mean"),
+    "val_bpb_std": ("val_bpb_std", "std_val_bpb", "bpb_std", "std"),
+    "artifact_bytes": ARTIFACT_KEYS,
+    "code_bytes": ("bytes_code", "code_bytes", "code_size_bytes"),
+    "steps": ("steps", "train_steps", "training_steps", "step_stop"),
+    "train_s": (
+        "training_time_seconds",
+        "train_time_seconds",
+        "train_time_s",
+        "wallclock_seconds",
+        "train_wallclock_s",
+    ),
+    "eval_s": ("eval_time_seconds", "eval_time_s", "eval_seconds", "total_eval_time_s", "eval_time_s_max"),
+}
+"""What submission.json declares, under the names that are in use for it."""
 _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_runs", "per_seed_results")
 
 BACKED_SPREAD = 0.01
@@ -73,6 +91,67 @@ def read_claims(
             return Claims(val_bpb=value, seeds=seeds, artifact_bytes=artifact, source=source)
     declared = submission is not None and any(_says_pending(submission.get(key)) for key in (*SCORE_KEYS, "status"))
     return Claims(seeds=seeds, artifact_bytes=artifact, status="pending" if declared else None)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One number that the submission states of its runs, and where."""
+
+    name: str
+    """A key of `_QUANTITIES`, or `seed`."""
+    value: float
+    where: str
+    seed: int | None = None
+    decimals: int = 0
+    """Decimals that are given."""
+
+
+def declared(submission: Mapping[str, object], readme: str, title: str) -> tuple[Claim, ...]:
+    """Every claim that can be checked against logs, in order of trust."""
+    claims = list(_declared(submission, "submission.json", None))
+    claims += (Claim("seed", seed, "submission.json: seeds") for seed in _json_seeds(submission))
+    for key in ("results", "metrics", "result", "summary", "performance", "scores", "final"):
+        nested = submission.get(key)
+        if isinstance(nested, Mapping):
+            claims += _declared(nested, f"submission.json: {key}", None)
+    for seed, entry in _seed_entries(submission):
+        where = f"submission.json: seed {seed}"
+        if isinstance(entry, Mapping):
+            claims += _declared(entry, where, seed)
+        elif (score := _entry_score(entry)) is not None:
+            claims.append(Claim("val_bpb", score, where, seed, _decimals(entry)))
+    for seed, row in _seed_rows(readme):
+        where = f"README.md: row of seed {seed}"
+        claims.append(Claim("seed", seed, where, seed))
+        scores = [cell for cell in row if re.fullmatch(_NUMBER, cell) and plausible(cell) is not None]
+        claims += (Claim("val_bpb", float(cell), where, seed, _decimals(cell)) for cell in scores[-1:])
+        claims += (Claim("artifact_bytes", size, where, seed) for size in _row_sizes(row))
+    for where, text in (("README.md", readme), ("title", title)):
+        if (number := _text_score(text)) is not None:
+            claims.append(Claim("val_bpb", number, where, None, _decimals(number)))
+    return tuple(claims)
+
+
+def _declared(data: Mapping[str, object], where: str, seed: int | None) -> Iterator[Claim]:
+    """The quantities of one JSON object: of each the first name that holds a number."""
+    for name, keys in _QUANTITIES.items():
+        for key in keys:
+            value = data.get(key)
+            number: float | None
+            if name in ("val_bpb", "val_loss", "val_bpb_std"):
+                number = plausible(value) if not isinstance(value, int) else None
+            elif name.endswith("bytes"):
+                number = _size(value)
+            else:
+                number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+            if number is not None and number > 0:
+                yield Claim(name, number, f"{where}: {key}", seed, _decimals(value))
+                break
+
+
+def _decimals(value: object) -> int:
+    found = re.search(r"\d\.(\d+)", str(value))
+    return len(found[1]) if found else 0
 
 
 def is_pending(headline: str, readme: str) -> bool:

@@ -66,11 +66,16 @@ def read_log(path: str, data: bytes, script_lines: Collection[str]) -> tuple[Log
     note = None
     if len(data) > MAX_LOG:
         note = f"{path!r}: {len(data):,} bytes, of which the first {_HEAD:,} and the last {_TAIL:,} were read"
+        cut = data[:_HEAD].count(b"\n") + 1, data[_HEAD:-_TAIL].count(b"\n")
         data = data[:_HEAD] + b"\n" + data[-_TAIL:]
-    text = _STAMP.sub("", without_echo(decode(data), script_lines))
+    else:
+        cut = 0, 0
+    numbers, lines = _own_lines(decode(data), script_lines)
+    text = _STAMP.sub("", "\n".join(lines))
     if not path.lower().endswith(".log") and not _METRICS.search(text):
         return None, None
-    return Log(path=path, text=text, config=printed_settings(text)), note
+    placed = tuple(number + (cut[1] if cut[0] and number > cut[0] else 0) for number in numbers)
+    return Log(path, text, printed_settings(text), placed), note
 
 
 def decode(data: bytes) -> str:
@@ -88,15 +93,21 @@ def echo_lines(code: str) -> frozenset[str]:
 
 def without_echo(text: str, script_lines: Collection[str]) -> str:
     """The text without the blocks in which the program printed its own source, and without blob-long lines."""
+    return "\n".join(_own_lines(text, script_lines)[1])
+
+
+def _own_lines(text: str, script_lines: Collection[str]) -> tuple[list[int], list[str]]:
+    """Numbers and texts of the lines that `without_echo` keeps."""
     lines = text.split("\n")
     definitions = [0, *accumulate(bool(_DEFINITION.match(line)) for line in lines)]
-    kept: list[str] = []
+    kept: list[int] = []
     at = 0
     while (start := _echo_start(lines, at, definitions, script_lines)) is not None:
-        kept += lines[at:start]
+        kept += range(at, start)
         at = _echo_end(lines, start, script_lines)
-    kept += lines[at:]
-    return "\n".join(line for line in kept if len(line) <= _LONGEST_LINE)
+    kept += range(at, len(lines))
+    kept = [i for i in kept if len(lines[i]) <= _LONGEST_LINE]
+    return [i + 1 for i in kept], [lines[i] for i in kept]
 
 
 def _echo_start(lines: list[str], at: int, definitions: list[int], script_lines: Collection[str]) -> int | None:

@@ -58,6 +58,8 @@ class Log:
     text: str
     config: Mapping[str, str] = field(default_factory=dict)
     """Settings that the log prints (`NAME=value`, `name: value`), keys as printed, first value wins."""
+    numbers: tuple[int, ...] = ()
+    """For each line of `text` its number in the file; empty where nothing was left out."""
 
 
 @dataclass(frozen=True)
