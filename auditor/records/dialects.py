@@ -79,12 +79,14 @@ SCORE = re.compile(
     r"(?:\s*\(([^()]{0,30})\))?\s*(?:[:=]\s*|\s+)(\d{1,2}\.\d{2,12})(?![\d.]*\d)",
 )
 """(loss, name of the score, words in brackets, score)."""
+SIGN = re.compile(r"[-+\u2212\u00b1]\s*$")
+"""Before a difference."""
 RANK = re.compile(r"^\s*\[\w+\]:\s*")
 PAIR = re.compile(r"[A-Za-z_]\w*\s*[:=]\s*-?\d[\d.,]*(?:ms|MB|s|x|%)?")
 """A field and its number, as it stands between a label and its score."""
 
 PROGRESS = re.compile(
-    r"running|batch|chunk|\bdocs?\b|\d\s*windows|progress|\[\s*\d|\brank\s*\d|\bgpu \d|epoch"
+    r"running|batch|chunk|\b\d+/\d+\b|\bdocs?\b|\d\s*windows|progress|\[\s*\d|\brank\s*\d|\bgpu \d|epoch"
     r"|warmup|sweep|clip_search|delta|gain|improv|target"
     r"|nn_only|ppm_only|nn_byte|nn_token|llm_bpb|helped"
     r"|checkpoint|\.pt\b|\.zst\b|\bquant_gap|tokens_scored|pass ?1|\bmean|\bstd",

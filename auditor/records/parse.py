@@ -118,6 +118,7 @@ class _Reader:
 
     def _scores(self, number: int, line: str) -> None:
         end = 0
+        in_training = d.STEP.search(line) is not None
         found = list(d.SCORE.finditer(line))
         for position, match in enumerate(found):
             before, end = line[end : match.start()], match.end()
@@ -125,15 +126,9 @@ class _Reader:
             value = float(match[4])
             if not 0 < value < 20 or len(self.scores) >= _MAX_KEPT:
                 continue
-            label = _label(f"{before} {match[3] or ''}", match[2])
-            # Signs and arrows belong to differences and to prose.
-            if (
-                d.PROGRESS.search(before)
-                or d.PROGRESS.search(match[2])
-                or before.rstrip().endswith(("+", "-", "\u2212"))
-            ):
+            if not in_training and (d.PROGRESS.search(before) or d.PROGRESS.search(match[2]) or d.SIGN.search(before)):
                 continue
-            in_training = d.STEP.search(line) is not None
+            label = "step" if in_training else _label(f"{before} {match[3] or ''}", match[2])
             stage = Stage.TRAINING if in_training else d.stage_of(label)
             took = d.EVAL_TIME.search(after)
             self.scores.append(
