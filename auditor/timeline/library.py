@@ -10,7 +10,7 @@ import ast
 import math
 
 from auditor.timeline import sequence
-from auditor.timeline.axes import Axes, Effect
+from auditor.timeline.axes import POSITIONS, Axes, Effect, index_of
 from auditor.timeline.network import COMMANDS
 from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
 from auditor.timeline.unread import Unread
@@ -24,6 +24,7 @@ from auditor.timeline.values import (
     NONE_VAL,
     OUTSIDE,
     PARAMS,
+    PLACES,
     UNKNOWN,
     Obj,
     Val,
@@ -235,6 +236,15 @@ def _receiver(call: ast.AST) -> ast.expr | None:
     while isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr.endswith("_"):
         view = call = call.func.value
     return view
+
+
+def _row_by_row(args: Args) -> bool:
+    """Whether `scatter_(dim, index, value)` marks one place in the row of each position: a one-hot row is no count."""
+    axes, dim = args[1].axes if len(args) > 1 else None, args[0].const
+    if axes is None or axes.kind != "tensor" or not isinstance(dim, int):
+        return False
+    at = index_of(axes, dim)
+    return at is not None and axes.tags[at] == "1" and any(c in POSITIONS for c in axes.tags)
 
 
 class Library(Unread):
@@ -465,9 +475,8 @@ class Library(Unread):
             elif t is not NONE:
                 if name in ("scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_") and args:
                     index = self.key_of(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
-                    self.write_tensor(
-                        obj, t, index, any(r.split == "val" for r in index.toks) and not index.flags & DIFF, node
-                    )
+                    counts = any(r.split == "val" for r in index.toks) and not index.flags & (DIFF | PLACES)
+                    self.write_tensor(obj, t, index, counts and not (name == "scatter_" and _row_by_row(args)), node)
                 else:
                     self.add_content(
                         obj, with_flags(t, HASH if name in _FOLDING and t.toks and not t.flags & DIFF else 0)

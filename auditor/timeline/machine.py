@@ -41,6 +41,7 @@ from auditor.timeline.values import (
     taint,
     with_crossings,
     with_flags,
+    with_regions,
 )
 
 MAX_STEPS = 500_000
@@ -236,6 +237,8 @@ class Machine(Evaluator):
         """Update of a field: strong on straight-line code, weak under unknown branches and in loops."""
         if value.taint.crossings and self.is_module(obj):  # a statistic of this call, for a later one
             value = retaint(value, with_crossings(value.taint, frozenset()))
+        if self.in_training and value.taint.toks and self.is_module(obj):  # scores are taken in evaluation mode
+            value = retaint(value, with_regions(value.taint, [r for r in value.taint.toks if r.split != "val"]))
         old = obj.fields.get(name)
         if old is not None:
             if self.weak:

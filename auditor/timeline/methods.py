@@ -14,6 +14,7 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     NORMED,
+    PLACES,
     PROB,
     STATE,
     UNKNOWN,
@@ -173,7 +174,7 @@ def _dict_update(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast
 def _items(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     dicts = [o for o in base.objs if o.kind == "dict"]
     if not dicts:
-        return None
+        return _snapshot_items(self, base, node)
     out = self.alloc("list", "list", node)
     name = getattr(getattr(node, "func", None), "attr", "items")
     for obj in dicts:
@@ -191,6 +192,16 @@ def _items(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
             value_or_none = item if value_or_none is None else join(value_or_none, item)
         value = value_or_none if value_or_none is not None else UNKNOWN
         self.store_elem(out, {"items": Val(items=(UNKNOWN, value)), "values": value, "keys": UNKNOWN}[name])
+    return Val(objs=(out,), loops=base.loops, old=base.old)
+
+
+def _snapshot_items(self: Library, base: Val, node: ast.AST) -> Val | None:
+    """Items of saved parameters: their names hold nothing of what the parameters were made from."""
+    if base.objs or not base.taint.flags & STATE:
+        return None
+    out = self.alloc("list", "list", node)
+    name = getattr(getattr(node, "func", None), "attr", "items")
+    self.store_elem(out, {"items": Val(items=(UNKNOWN, base)), "values": base, "keys": UNKNOWN}[name])
     return Val(objs=(out,), loops=base.loops, old=base.old)
 
 
@@ -249,6 +260,12 @@ def _map(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
     return None
 
 
+def _argsort(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """The order of the elements, by their positions."""
+    t = self.content(base)
+    return of_taint(with_flags(t, PLACES), base.loops, base.old) if t.toks else None
+
+
 METHODS.update(
     {
         "eq": _equal,
@@ -272,6 +289,7 @@ METHODS.update(
         "glob": _glob,
         "rglob": _glob,
         "copy_": _copy,
+        "argsort": _argsort,
         "get": _get,
         "append": _append,
         "extend": _append,

@@ -317,6 +317,10 @@ def _identity(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
     return args[0] if args else UNKNOWN
 
 
+def _argsort(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    return self.method_value(args[0], "argsort", args[1:], kwargs, node) if args else None
+
+
 def _map(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) < 2:
         return UNKNOWN
@@ -460,6 +464,7 @@ PATHS.update(
 PATHS["shutil.copy"] = _copy_file
 FUNCTIONS.update(
     {
+        "argsort": _argsort,
         "fromfile": _reader,
         "memmap": _reader,
         "load": _reader,

@@ -18,6 +18,7 @@ from auditor.timeline.values import (
     JUDGED_WHOLE,
     NONE,
     PARAMS,
+    PLACES,
     STATE,
     TRAINING,
     UNKNOWN,
@@ -400,7 +401,7 @@ class Objects(Expressions):
         """`base[index] = value`."""
         index = self.ev(index_node)
         key = self.key_of(index)
-        key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & DIFF
+        key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & (DIFF | PLACES)
         if key.flags & COPY:
             value = retaint(value, with_flags(value.taint, COPY))
         gate = self.gated(key)

@@ -23,6 +23,7 @@ from auditor.timeline.values import (
     PATH_TRAIN,
     PATH_VAL,
     PIECE,
+    PLACES,
     PROB,
     UNKNOWN,
     VOCAB,
@@ -253,7 +254,7 @@ class Subscripts(Operators):
                 )
             deps = deps | self.depend(upd, moving, node)
             upd = frozenset()
-        flags = (t.flags | key.flags) & ~HASH | (LOOKED if exact or counts else 0)
+        flags = (t.flags | key.flags) & ~(HASH | PLACES) | (LOOKED if exact or counts else 0)
         if fixed and not t.flags & DIFF and not counts and value is not UNKNOWN:
             flags |= MAPPED | (PIECE if exact or key.flags & MAPPED else 0)
         crossings = t.crossings | key.crossings
@@ -314,7 +315,7 @@ class Subscripts(Operators):
         key = self.content(index)
         if t is NONE and key is NONE and not plain:
             return of_taint(NONE, base.loops | index.loops, base.old | index.old)
-        key_is_val = any(r.split == "val" for r in key.toks)
+        key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & PLACES
         if (
             key_is_val
             and t.flags & DIFF
@@ -338,7 +339,7 @@ class Subscripts(Operators):
                 return self.table_read(table, Val(taint=t), index, key, node, exact=False)
         flags_out = t
         if key.toks:
-            picked = with_flags(key, drop=HASH | VOCAB)
+            picked = with_flags(key, drop=HASH | VOCAB | PLACES)
             flags_out = join_taint(
                 t, taint(key.toks, key.upd, key.deps, key.nll, key.counts, picked.flags, key.crossings)
             )

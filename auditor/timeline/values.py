@@ -41,6 +41,7 @@ WHOLE = 1 << 19  # of several evaluations or weights, the ones that validation l
 LOOKED = 1 << 20  # looked up in a table by validation tokens
 SHARE = 1 << 21  # a look-up divided by a look-up: a count by a count, at most one
 TRAINING = 1 << 22  # true while the model is in training mode only
+PLACES = 1 << 23  # where elements stand once sorted: positions in an array, not what the array holds
 
 MAX_REGIONS = 16
 
