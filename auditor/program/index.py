@@ -16,12 +16,30 @@ _UPDATING = re.compile(
 """Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
 
 
+_COMPOUND = (
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.If,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.With,
+    ast.AsyncWith,
+    ast.Try,
+    ast.TryStar,
+    ast.Match,
+)
+
+
 def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
     """Every statement, and whether it runs whenever its function does."""
     todo = [(statement, certain) for statement in reversed(body)]
     while todo:
         statement, sure = todo.pop()
         yield statement, sure
+        if not isinstance(statement, _COMPOUND):
+            continue
         inner = sure and isinstance(statement, ast.With | ast.AsyncWith)
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inner = True

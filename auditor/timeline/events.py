@@ -242,8 +242,6 @@ class Skipped:
 
     line: int
     end_line: int
-    test: str
-    function: str
     branch_line: int = 0
     """Line of the `if` that decided."""
     branch: bool = False

@@ -71,8 +71,6 @@ class Loops(Calls):
             Skipped(
                 node.body[0].lineno,
                 node.body[-1].end_lineno or 0,
-                "for " + ast.unparse(node.iter)[:100],
-                self.frame.name,
             )
         )
 

@@ -61,8 +61,8 @@ def _covered(text: str, others: Collection[str]) -> bool:
 
 def _mentioned(name: str, text: str) -> bool:
     """Whether a name occurs in code other than its definition."""
-    for match in re.finditer(rf"(def\s+)?\b{re.escape(name)}\b", text):
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
-        if match[1] is None and "#" not in line:
+    for match in re.finditer(rf"{re.escape(name)}\b", text):
+        before = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        if "#" not in before and re.search(r"(?<!\w)$(?<!\bdef )", before):
             return True
     return False

@@ -284,8 +284,6 @@ class Statements(Loops):
             Skipped(
                 body[0].lineno,
                 body[-1].end_lineno or body[-1].lineno,
-                ast.unparse(node.test)[:120],
-                self.frame.name,
                 node.lineno,
                 body is node.body,
             )

@@ -58,6 +58,8 @@ class Call(NamedTuple):
     """Losses that the function has scored so far, by their marker."""
     taints: dict[Taint, Taint]
     """Contents that were substituted before."""
+    regions: dict[Region, frozenset[Region]]
+    """Markers of regions that were substituted before."""
 
 
 class Summaries(Natives):
@@ -94,7 +96,7 @@ class Summaries(Natives):
             if summary is None:
                 return self.enter_function(fn, definition, args, kwargs, node)
             self.summaries[key] = summary
-        call = Call(values, list(self.states.items()), {}, {})
+        call = Call(values, list(self.states.items()), {}, {}, {})
         for scoring in summary.scores:
             call.scores[scoring.mark] = self.repeat(scoring, call, node)
         return self.substitute(summary.value, call)
@@ -251,7 +253,7 @@ def _substituted(t: Taint, call: Call) -> Taint:
             deps |= {d._replace(cut=dep.cut or d.cut) for d in call.scores[dep.update].deps}
         else:
             deps.add(dep)
-    toks, gates = _substitute_regions(t.toks, call.values), _substitute_regions(t.gates, call.values)
+    toks, gates = _substitute_regions(t.toks, call), _substitute_regions(t.gates, call)
     return taint(toks, frozenset(upd), frozenset(deps), frozenset(nll), t.counts, t.flags, t.crossings, gates)
 
 
@@ -271,34 +273,41 @@ def _leaf(values: list[Val], arg: int) -> Val:
     return v if not item or v.items is None or item > len(v.items) else v.items[item - 1]
 
 
-def _substitute_regions(regions: frozenset[Region], values: list[Val]) -> frozenset[Region]:
+def _substitute_regions(regions: frozenset[Region], call: Call) -> frozenset[Region]:
     """Regions of a summary, with those of the arguments in place of markers."""
     out: set[Region] = set()
     for r in regions:
         if not r.arg:
             out.add(r)
             continue
-        start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
-        from_end = r.end is not None and r.end.terms[:1] == _END.terms
-        end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
-        loops, old = _expand(r.loops, values), _expand(r.old, values)
-        for own in _leaf(values, r.arg).taint.toks:
-            if r.split != "val" and own.split != "val":
-                continue  # a decision that hangs on training tokens
-            out.add(
-                own._replace(
-                    split=own.split if r.split == "val" else r.split,
-                    loops=own.loops | loops,
-                    old=own.old | old,
-                    start=add(own.start, start),
-                    end=add(own.end if from_end else own.start, end),
-                    cut=r.cut or own.cut,
-                    sliced=own.sliced | sliced,
-                    shift=own.shift + r.shift,
-                    site=r.site or own.site,
-                )
-            )
+        found = call.regions.get(r)
+        if found is None:
+            found = call.regions[r] = _substitute_region(r, call.values)
+        out |= found
     return frozenset(out)
+
+
+def _substitute_region(r: Region, values: list[Val]) -> frozenset[Region]:
+    """What a marker stands for."""
+    start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
+    from_end = r.end is not None and r.end.terms[:1] == _END.terms
+    end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
+    loops, old = _expand(r.loops, values), _expand(r.old, values)
+    return frozenset(
+        own._replace(
+            split=own.split if r.split == "val" else r.split,
+            loops=own.loops | loops,
+            old=own.old | old,
+            start=add(own.start, start),
+            end=add(own.end if from_end else own.start, end),
+            cut=r.cut or own.cut,
+            sliced=own.sliced | sliced,
+            shift=own.shift + r.shift,
+            site=r.site or own.site,
+        )
+        for own in _leaf(values, r.arg).taint.toks
+        if r.split == "val" or own.split == "val"  # else a decision that hangs on training tokens
+    )
 
 
 def _mark(v: Val, index: int, item: int = 0) -> Val:
