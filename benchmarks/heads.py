@@ -1,149 +1,71 @@
-"""Audits every pull request head of a mirror and counts what comes out: verdicts, classes, reasons, crashes.
+"""How long a sweep over every pull request of a mirror takes, from scratch and again, and what remains undecided.
 
     python -m benchmarks.heads --mirror GITDIR --jobs 2 --out heads.jsonl
 
-Writes one report a line, as `pgolf audit --format json` does, and prints a Markdown summary. Exits with 1 when any
-audit ended in an unhandled exception or ran over the time limit.
+Both sweeps are `pgolf sweep` as a user runs it, with a cache that is empty at first. Exits with 1 when they differ, or
+when an audit ended in an unhandled exception.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import resource
-import signal
+import subprocess
 import sys
+import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from auditor.cli import audit_one
-from auditor.report.as_json import dumps
 from auditor.report.escape import markdown_text
-from auditor.verdict import PgolfError, Report, Target, unreadable
-from benchmarks.audit import percentile, table
-from benchmarks.corpus import arguments, chosen
+from auditor.sweep.summary import DEFECT
+from auditor.verdict import ExitCode
+from benchmarks.audit import table
+from benchmarks.corpus import arguments
 
 
-class OutOfTime(BaseException):
-    """The audit ran over the limit; not an `Exception`, so that the audited code path cannot swallow it."""
+def timed(out: Path, cache: Path, options: list[str]) -> float:
+    """Seconds of wall clock that one sweep takes."""
+    command = [sys.executable, "-m", "auditor.cli", "sweep", "--out", str(out), "--cache", str(cache), *options]
+    began = time.perf_counter()
+    done = subprocess.run(command, check=False)
+    if done.returncode not in (*ExitCode,):
+        raise SystemExit(f"the sweep ended with {done.returncode}")
+    return time.perf_counter() - began
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One audited pull request."""
-
-    pr: int
-    line: str
-    verdict: str
-    cls: str
-    reason: str
-    """Why it is `hold` or `error`; empty otherwise."""
-    crash: str
-    """Where an unhandled exception came from; empty when there was none."""
-    seconds: float
-    peak_mb: float
-
-
-def run(pr: int, mirror: Path, limit: float) -> Outcome:
-    """Audit one pull request; never raises."""
-    began, crash = time.perf_counter(), ""
-    try:
-        with time_limit(limit):
-            report = audit_one(str(pr), mirror=mirror, repo="openai/parameter-golf", env={})
-    except PgolfError as error:
-        report = unreadable(Target(pr=pr), str(error))
-    except OutOfTime:
-        crash = f"more than {limit:g} s"
-        report = unreadable(Target(pr=pr), crash)
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        crash = f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno} {last.name}: {error}"[:200]
-        report = unreadable(Target(pr=pr), crash)
-    seconds = time.perf_counter() - began
-    line = dumps(report, indent=None) + "\n"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Outcome(pr, line, report.verdict, report.cls, reason(report), crash, seconds, peak)
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise `OutOfTime` in the block when it takes longer."""
-
-    def stop(*_: object) -> None:
-        raise OutOfTime
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def reason(report: Report) -> str:
-    """The first line of why a report is not a verdict."""
-    if report.verdict not in ("hold", "error"):
-        return ""
-    return next((f"{f.rule}: {f.message}" for f in report.findings if f.level == "hold"), report.cls)
-
-
-def collect(outcomes: Iterable[Outcome], total: int, out: Path) -> list[Outcome]:
-    """Write each report as it comes, and keep the rest for the summary."""
-    kept = []
-    with out.open("w", encoding="utf-8") as file:
-        for outcome in outcomes:
-            file.write(outcome.line)
-            kept.append(outcome)
-            if sys.stderr.isatty():
-                print(f"\r{len(kept)}/{total}", end="", file=sys.stderr, flush=True)
-    return sorted(kept, key=lambda outcome: outcome.pr)
-
-
-def summary(outcomes: Sequence[Outcome], seconds: float, jobs: int) -> str:
-    """All counts as Markdown."""
-    spent = [outcome.seconds for outcome in outcomes]
-    crashes = [outcome for outcome in outcomes if outcome.crash]
-    slowest = sorted(outcomes, key=lambda outcome: outcome.seconds, reverse=True)[:5]
-    counted = Counter((o.verdict, o.cls) for o in outcomes)
-    reasons = Counter((o.verdict, markdown_text(o.reason, 110)) for o in outcomes if o.reason)
-    parts = [
-        f"{len(outcomes)} heads in {seconds:.0f} s with {jobs} processes; crashes: {len(crashes)}; "
-        f"one head: median {percentile(spent, 50):.2f} s, 95 % {percentile(spent, 95):.2f} s, "
-        f"worst {max(spent):.2f} s; peak memory of a process: {max(o.peak_mb for o in outcomes):.0f} MB.\n",
-        table(("verdict", "class", "count"), [(*key, count) for key, count in counted.most_common()]),
-        table(("undecided or unread", "reason", "count"), [(*key, count) for key, count in reasons.most_common(40)]),
-        table(("slowest", "seconds", "verdict"), [(f"#{o.pr}", f"{o.seconds:.2f}", o.verdict) for o in slowest]),
-    ]
-    if crashes:
-        by_crash = Counter(o.crash for o in crashes)
-        first = {o.crash: o.pr for o in reversed(crashes)}
-        parts.append(
-            table(
-                ("crash", "first", "count"), [(markdown_text(c), f"#{first[c]}", n) for c, n in by_crash.most_common()]
-            )
-        )
-    return "\n".join(parts)
+def undecided(out: Path) -> Counter[tuple[str, str]]:
+    """(verdict, first reason) of everything that is neither clean nor flagged."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    with out.open(encoding="utf-8") as lines:
+        for report in map(json.loads, lines):
+            if report["verdict"] in ("hold", "error"):
+                held = (f["message"] for f in report["findings"] if f["level"] == "hold")
+                reasons[report["verdict"], next(held, report["class"])] += 1
+    return reasons
 
 
 def main() -> None:
-    """Audit, write, print."""
+    """Sweep twice, and print."""
     parser = arguments(__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
-    parser.add_argument("--limit", type=float, default=30.0, metavar="SECONDS", help="for one head (default: 30)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="one JSON report a line")
-    options = parser.parse_args()
-    prs = chosen(options.mirror, options.prs, options.sample)
-    began = time.perf_counter()
-    with multiprocessing.Pool(options.jobs) as pool:
-        work = pool.imap_unordered(partial(run, mirror=options.mirror, limit=options.limit), prs, chunksize=4)
-        outcomes = collect(work, len(prs), options.out)
-    print(summary(outcomes, time.perf_counter() - began, options.jobs))
-    sys.exit(1 if any(outcome.crash for outcome in outcomes) else 0)
+    given = parser.parse_args()
+    options = ["--mirror", str(given.mirror), "--jobs", str(given.jobs)]
+    options += ["--prs", given.prs] if given.prs else []
+    with tempfile.TemporaryDirectory() as folder:
+        cache, again = Path(folder) / "cache", Path(folder) / "again.jsonl"
+        first, second = timed(given.out, cache, options), timed(again, cache, options)
+        same = given.out.read_bytes() == again.read_bytes()
+    reasons = undecided(given.out)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(
+        f"\nfrom scratch {first:.1f} s, again {second:.1f} s with {given.jobs} processes; peak memory {peak:.0f} MB\n"
+    )
+    rows = [(verdict, markdown_text(reason, 110), count) for (verdict, reason), count in reasons.most_common(40)]
+    print(table(("undecided or unread", "reason", "count"), rows))
+    crashes = sum(count for (_, reason), count in reasons.items() if reason.startswith(DEFECT))
+    sys.exit(0 if same and not crashes else 1)
 
 
 if __name__ == "__main__":
