@@ -18,7 +18,7 @@ from auditor.facts import Facts
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.submission.claims import stated_scores
-from auditor.submission.model import Submission
+from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
@@ -206,8 +206,7 @@ def _overridden(facts: Facts) -> set[int]:
 
 def _same_program(log: str, facts: Facts) -> bool:
     """Whether the log may be of this script: of its very size, or without a line that the script cannot print."""
-    printed = re.search(r"[Cc]ode size[^0-9\n]{0,20}([0-9]{3,8})", log)
-    if printed is None or int(printed.group(1)) in (len(facts.submission.code), len(facts.text.encode())):
+    if code_size(log) in (None, len(facts.submission.code), len(facts.text.encode())):
         return True
     heads = {m.group(1) for m in re.finditer(r"^([A-Za-z_]{6,40})[:=]", log, re.MULTILINE)}
     return len(heads) >= MIN_HEADS and all(head in facts.text for head in heads)

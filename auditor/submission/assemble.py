@@ -46,7 +46,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
     command = _command(tree, files, choice.script, readme, pull.message)
     if not command.script and not logs:
         command = read_settings(readme or "")
-    claims = read_claims(declared, readme, pull.target.title or pull.headline, logs)
+    claims = read_claims(declared, readme, pull.target.title or pull.headline, logs, len(code))
     return Submission(
         target=pull.target,
         tree=tree,

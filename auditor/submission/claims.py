@@ -73,13 +73,16 @@ _BYTES = re.compile(r"(?<![\d,.])(\d{1,2},\d{3},\d{3}|\d{7,8})(?![\d,.]*\d)")
 
 
 def read_claims(
-    submission: Mapping[str, object] | None, readme: str | None, headline: str, logs: Sequence[Log] = ()
+    submission: Mapping[str, object] | None, readme: str | None, headline: str, logs: Sequence[Log] = (), size: int = 0
 ) -> Claims:
-    """The claims, each from the first place that makes it; `source` says where the score was read."""
+    """The claims, each from the first place that makes it; `source` says where the score was read.
+
+    `size` is the size of the script in bytes: the logs of another program leave a pending claim pending.
+    """
     text = readme or ""
     seeds = _json_seeds(submission or {}) or _readme_seeds(text) or _log_seeds(logs)
     artifact = _json_artifacts(submission or {}) or _readme_artifacts(text)
-    if is_pending(headline, text) and not _backed(submission or {}, logs):
+    if is_pending(headline, text) and not _backed(submission or {}, logs, size):
         return Claims(seeds=seeds, artifact_bytes=artifact, source="README", status="pending")
     for source, value in (
         ("submission.json", _json_score(submission or {})),
@@ -163,9 +166,10 @@ def is_pending(headline: str, readme: str) -> bool:
     return found is not None and _text_score(opening[: found.start()]) is None and not _text_score(headline)
 
 
-def _backed(submission: Mapping[str, object], logs: Sequence[Log]) -> bool:
-    """Whether the logs hold what submission.json claims: the run is done, whatever the README still says."""
-    claimed, logged = _json_score(submission), _log_score(logs)
+def _backed(submission: Mapping[str, object], logs: Sequence[Log], size: int) -> bool:
+    """Whether logs of this script hold what submission.json claims: the run is done, whatever the README says."""
+    own = [log for log in logs if log.code_size in (None, size)]
+    claimed, logged = _json_score(submission), _log_score(own)
     return claimed is not None and logged is not None and abs(claimed - logged) < BACKED_SPREAD
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -60,6 +61,17 @@ class Log:
     """Settings that the log prints (`NAME=value`, `name: value`), keys as printed, first value wins."""
     numbers: tuple[int, ...] = ()
     """For each line of `text` its number in the file; empty where nothing was left out."""
+
+    @property
+    def code_size(self) -> int | None:
+        """Bytes of code that the program printed; None when it printed none."""
+        return code_size(self.text)
+
+
+def code_size(log: str) -> int | None:
+    """Bytes of code that a log gives (`Code size: 94098 bytes`): a log of another size is of another program."""
+    found = re.search(r"[Cc]ode size[^0-9\n]{0,20}([0-9][0-9,]{2,8})", log)
+    return int(found[1].replace(",", "")) if found else None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from auditor.program.index import CallIndex
+from auditor.submission.model import code_size
 from auditor.timeline.evidence import Message, Messages
 
 _RESULT = re.compile(r"^(?=[^\n]*bpb)([^\n]*?)(?<![\w.])([0-4]\.\d{3,})", re.MULTILINE | re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{3,}")
-_SIZE = re.compile(r"[Cc]ode size[^0-9\n]{0,20}([0-9][0-9,]{2,8})")
 _PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
 """Words that launchers and logging libraries put in front of a line."""
 _LONGEST = 400
@@ -26,8 +26,8 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
     found: dict[str, float] = {}
     best = float("inf")
     for log in logs:
-        size = _SIZE.search(log)
-        if size is None or int(size[1].replace(",", "")) in sizes:
+        size = code_size(log)
+        if size is None or size in sizes:
             return []
         for match in _RESULT.finditer(log):
             head, value = match[1], float(match[2])

@@ -111,6 +111,12 @@ def test_a_readme_that_was_left_pending_is_overruled_by_logs_that_hold_the_claim
     assert read_claims({"val_bpb": 1.0901}, readme, "", logs).status == "pending"
 
 
+def test_logs_of_another_program_leave_a_claim_pending() -> None:
+    logs = [Log(path="a.log", text="Code size: 5000 bytes\nval_bpb:0.9901\n")]
+    assert read_claims({"val_bpb": 0.9901}, "# Record (val_bpb=pending)\n", "", logs, 6000).status == "pending"
+    assert read_claims({"val_bpb": 0.9901}, "# Record (val_bpb=pending)\n", "", logs, 5000).val_bpb == 0.9901
+
+
 @pytest.mark.parametrize(
     ("headline", "readme", "pending"),
     [
