@@ -136,6 +136,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     text, tree = "", None
     packing: tuple[str, ...] = ()
     modules: dict[str, ast.Module] = {}
+    siblings: dict[str, str] = {}
     unreadable: dict[str, str] = {}
     try:
         unpacked = unpack(submission.code, siblings=_siblings(submission), name=name)
@@ -158,7 +159,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     start = time.perf_counter()
     file = name + ("!unpacked" if packing else "")
     config = settings(submission, text, env)
-    facts = Facts(submission, file, text, tree, config, modules, unreadable, packing, problem, broken)
+    facts = Facts(submission, file, text, tree, config, modules, siblings, unreadable, packing, problem, broken)
     if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
     _ = facts.run

@@ -26,6 +26,7 @@ class Facts:
     tree: ast.Module | None
     settings: Settings
     modules: Mapping[str, ast.Module] = field(default_factory=dict)
+    module_texts: Mapping[str, str] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Sibling modules that do not parse: name -> why."""
     packing: tuple[str, ...] = ()
@@ -83,19 +84,18 @@ class Facts:
         timeline.headline_line = self.headline_line
         return timeline
 
-    def line(self, number: int) -> str:
-        """One source line, stripped."""
-        return self.lines[number - 1].strip() if 0 < number <= len(self.lines) else ""
+    def line(self, number: int, module: str = "") -> str:
+        """One source line of the script, or of a sibling module, stripped."""
+        lines = self.module_texts[module].split("\n") if module else self.lines
+        return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
     def step(self, place: Place, note: str) -> Step:
         """A line of a path."""
-        return Step(
-            place.line, self.line(place.line) if not place.file else "", note, place.function, place.file or None
-        )
+        return Step(place.line, self.line(place.line, place.file), note, place.function, place.file or None)
 
     def step_at(self, line: int, near: Place, note: str) -> Step:
         """A line of a path in the function of `near`."""
-        return Step(line, self.line(line) if not near.file else "", note, near.function, near.file or None)
+        return Step(line, self.line(line, near.file), note, near.function, near.file or None)
 
     def finding(self, rule: Any, place: Place, message: str, path: Sequence[Step], **more: Any) -> Finding:
         """A finding of `rule` at `place`, with the metadata of the rule."""
@@ -113,7 +113,7 @@ class Facts:
             rulings=rule.rulings,
             evidence=(Evidence("static", tuple(path), tuple(more.pop("assumptions", ()))),),
             activation=more.pop("activation", None) or self.activation(place),
-            anchor=more.pop("anchor", None) or "\0".join(s.text for s in path) or self.line(place.line),
+            anchor=more.pop("anchor", None) or "\0".join(s.text for s in path) or self.line(place.line, place.file),
             **more,
         )
 

@@ -332,3 +332,27 @@ def test_a_submission_is_not_changed_by_its_audit() -> None:
     copy = replace(subject)
     audit(subject, catalogue())
     assert subject == copy
+
+
+def test_a_path_shows_the_lines_of_sibling_modules() -> None:
+    code = script("""
+        from adaptation import learn
+
+        def evaluate(s, model, val):
+            learn(model, val, s.seq_len)
+            return plain_eval(s, model, val)
+    """)
+    adaptation = script("""
+        import torch
+
+        def learn(net, tokens, length):
+            opt = torch.optim.SGD(net.parameters(), lr=0.01)
+            for start in range(0, tokens.numel() - length, length):
+                net(tokens[start:start + length][None], tokens[start + 1:start + length + 1][None]).backward()
+                opt.step()
+    """)
+    (finding,) = [
+        f for f in active(audit(submission(code, modules={"adaptation": adaptation}), catalogue())) if f.level == "flag"
+    ]
+    shown = [step.text for step in finding.evidence[0].path if step.file]
+    assert "opt.step()" in shown and all(shown)
