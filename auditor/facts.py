@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.program.config import Settings
 from auditor.program.index import CallIndex
+from auditor.records import Records, read_records
 from auditor.submission.model import Submission
 from auditor.timeline.events import Place, Timeline
 from auditor.timeline.interpreter import Interpreter
@@ -48,6 +49,11 @@ class Facts:
     def run(self) -> Timeline:
         """The timeline of the reported run."""
         return self.timeline(self.settings)
+
+    @cached_property
+    def records(self) -> Records:
+        """Logs and claims, parsed when a rule first asks for them."""
+        return read_records(self.submission)
 
     @cached_property
     def changed(self) -> frozenset[str]:

@@ -22,6 +22,15 @@ from rules.ngram.unnormalized_mixture import UnnormalizedMixture
 from rules.readability.broken_script import BrokenScript
 from rules.readability.no_evaluation import NoEvaluation
 from rules.readability.opaque_code import OpaqueCode
+from rules.records.artifact_over_cap import ArtifactOverCap
+from rules.records.byte_accounting import ByteAccounting
+from rules.records.calibration_outside_budget import CalibrationOutsideBudget
+from rules.records.claim_log_mismatch import ClaimLogMismatch
+from rules.records.missing_evidence import MissingEvidence
+from rules.records.missing_seeds import MissingSeeds
+from rules.records.mixed_config_seeds import MixedConfigSeeds
+from rules.records.partial_validation import PartialValidation
+from rules.records.time_over_budget import TimeOverBudget
 from rules.slot.slot_context_only import SlotContextOnly
 from rules.slot.slot_scored_region import SlotScoredRegion
 from rules.ttt.score_first_ttt import ScoreFirstTTT
@@ -54,6 +63,15 @@ def catalogue() -> tuple[Rule, ...]:
         BrokenScript(),
         OpaqueCode(),
         NoEvaluation(),
+        ArtifactOverCap(),
+        TimeOverBudget(),
+        CalibrationOutsideBudget(),
+        MissingSeeds(),
+        MixedConfigSeeds(),
+        ClaimLogMismatch(),
+        ByteAccounting(),
+        PartialValidation(),
+        MissingEvidence(),
         ScoreFirstTTT(),
         ContextOnlyNgram(),
         PureNeural(),

@@ -10,14 +10,14 @@ from typing import ClassVar, Literal, Protocol
 from auditor.facts import Facts
 from auditor.verdict import Finding, Level
 
-Kind = Literal["violation", "positive", "readability"]
+Kind = Literal["violation", "record", "positive", "readability"]
 
 
 @dataclass(frozen=True)
 class Example:
     """A whole miniature script, written for this project, and what the rule says of it.
 
-    `fires` is True when the rule must report (at its own level), False when it must stay silent.
+    `fires` is True when the rule must report (at its own level), False when it must not report at that level.
     `env` is the configuration of the run.
     """
 
@@ -25,6 +25,8 @@ class Example:
     code: str
     fires: bool
     env: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    """Other files of the submission, such as logs: name and text. They are what rules on records look at."""
 
 
 class Rule(Protocol):

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.engine import audit
-from auditor.submission.model import Log, RunCommand, Submission
+from auditor.submission.assemble import assemble
+from auditor.submission.model import Log, Pull, RunCommand, Submission
 from auditor.verdict import Claims, Finding, PgolfError, Report, Target
 from rules import catalogue
+from rules.base import Example
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,16 @@ def submission(
         command=RunCommand(env=dict(command or {}), argv=tuple(argv), nproc=nproc),
         claims=claims or Claims(),
     )
+
+
+def of_example(example: Example) -> Submission:
+    """The submission of an example: its script alone, or the whole folder when it brings files."""
+    if not example.files:
+        return submission(example.code)
+    folder = "records/track_10min_16mb/miniature"
+    files = {"train_gpt.py": example.code, **dict(example.files)}
+    tree = MemoryTree({f"{folder}/{name}": text.encode() for name, text in files.items()})
+    return assemble(Pull(Target(path="x"), tree))
 
 
 def audited(code: str | bytes, env: Mapping[str, str] | None = None) -> Report:

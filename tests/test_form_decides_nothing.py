@@ -166,7 +166,7 @@ EXAMPLES = {
     f"{rule.id}: {example.title}": (example, submission(example.code))
     for rule in catalogue()
     for example in rule.examples
-    if not (rule.kind == "readability" and example.fires)
+    if not example.files and not (rule.kind == "readability" and example.fires)
 }
 rewritings = st.lists(st.sampled_from(sorted(REWRITINGS)), min_size=1, max_size=4)
 

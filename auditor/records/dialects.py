@@ -59,6 +59,10 @@ CLOCKS: tuple[tuple[ClockKind, re.Pattern[str]], ...] = (
     ("evaluation", TOTAL_EVAL),
 )
 
+UNTIMED_CALIBRATION = re.compile(
+    r"gptq:\s*(?:calibrating with (?:training data|\d+ )|collected hessians for \d+ layers$)", re.IGNORECASE
+)
+
 SIZES: tuple[tuple[SizeKind, re.Pattern[str]], ...] = (
     ("total", re.compile(rf"Total(?: \w+)? submission size\s*([^\s:]*)\s*:\s*{_N}\s*bytes", re.IGNORECASE)),
     ("model", re.compile(rf"Serialized model\s*([^\s:]*)\s*:\s*{_N}\s*bytes", re.IGNORECASE)),

@@ -94,6 +94,8 @@ class Clock:
     line: int
     text: str
     after_training: bool = False
+    timed: bool = True
+    """False where the log names the phase and not its duration; `seconds` is then 0."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,11 @@ class Records:
     def claimed(self, name: str) -> tuple[Claim, ...]:
         """Claims of one kind, in order of trust."""
         return tuple(claim for claim in self.claims if claim.name == name)
+
+    @property
+    def runs(self) -> tuple[tuple[LogRecord, Run], ...]:
+        """Every run, with its log."""
+        return tuple((log, run) for log in self.logs for run in log.runs)
 
     @cached_property
     def finished(self) -> tuple[LogRecord, ...]:

@@ -50,18 +50,11 @@ class _Reader:
             self._scores(number, line)
         if "bytes" in low or "total" in low:
             self._sizes(number, line)
-        if "seed" in low or "world" in low or "shards" in low or "token" in low or "val:" in low or "bytes=" in low:
+        if any(word in low for word in ("seed", "world", "shards", "token", "val:", "bytes=")):
             self._header(number, line)
-        if "time" in low or "elapsed" in low or " in " in low or "wallclock" in low or "training" in low:
+        if any(word in low for word in ("time", "elapsed", " in ", "wallclock", "training", "gptq")):
             self._clocks(number, line)
-        if (
-            "rror" in line
-            or "xception" in line
-            or "nterrupt" in line
-            or "memory" in low
-            or "sig" in low
-            or "Kill" in line
-        ):
+        if any(word in line for word in ("rror", "xception", "nterrupt", "memory", "signal SIG", "Killed")):
             self._error(number, line)
 
     def finish(self) -> tuple[Run, ...]:
@@ -171,7 +164,9 @@ class _Reader:
             if match and len(self.clocks) < _MAX_KEPT:
                 took, text = d.seconds(match[1], match[2]), line.strip()[:160]
                 self.clocks.append(Clock(kind, took, number, text, after_training=self.stopped))
-                break
+                return
+        if len(self.clocks) < _MAX_KEPT and d.UNTIMED_CALIBRATION.search(line.strip()):
+            self.clocks.append(Clock("calibration", 0.0, number, line.strip()[:160], self.stopped, timed=False))
 
     def _error(self, number: int, line: str) -> None:
         match = d.ERROR.search(line.strip())

@@ -96,7 +96,10 @@ def explain_dict(rule: Rule, rulings: Rulings) -> dict[str, Any]:
             "says": pattern.says,
             "precedents": [{"pr": p.pr, "url": p.url, "note": p.note} for p in rulings.precedents_for(pattern.cls)],
         },
-        "examples": [{"title": e.title, "fires": e.fires, "env": dict(e.env), "code": e.code} for e in rule.examples],
+        "examples": [
+            {"title": e.title, "fires": e.fires, "env": dict(e.env), "code": e.code, "files": dict(e.files)}
+            for e in rule.examples
+        ],
     }
 
 
@@ -137,7 +140,7 @@ def rules_json(rules: Sequence[Rule]) -> str:
 
 
 def _listed(rules: Sequence[Rule]) -> list[Rule]:
-    kinds = ("violation", "readability", "positive")
+    kinds = ("violation", "record", "readability", "positive")
     return sorted(rules, key=lambda rule: (kinds.index(rule.kind), rule.id))
 
 
@@ -167,10 +170,10 @@ def _examples(page: Page, rule: Rule) -> None:
     """The first example that fires and the first that differs from it in code and stays silent."""
     labels = ("Wrong", "Right") if rule.kind != "positive" else ("Example", "Not this")
     fires = next((e for e in rule.examples if e.fires), None)
-    silent = next((e for e in rule.examples if not e.fires and (fires is None or e.code != fires.code)), None)
+    silent = next((e for e in rule.examples if not e.fires and (fires is None or _shown(e) != _shown(fires))), None)
     for label, example, other in ((labels[0], fires, silent), (labels[1], silent, fires)):
         if example is not None:
-            _example(page, label, example, other.code if other else "")
+            _example(page, label, example, _shown(other) if other else "")
 
 
 def _example(page: Page, label: str, example: Example, other: str) -> None:
@@ -179,7 +182,7 @@ def _example(page: Page, label: str, example: Example, other: str) -> None:
     page.line((f"{label}: ", "bold"), example.title)
     if example.env:
         page.line("run with " + " ".join(f"{name}={value}" for name, value in example.env), indent=2)
-    lines = example.code.strip("\n").splitlines()
+    lines = _shown(example).strip("\n").splitlines()
     shown = set(range(len(lines)))
     if len(lines) > SHORT and other:
         shown = _telling(lines, other.strip("\n").splitlines()) or shown
@@ -191,6 +194,11 @@ def _example(page: Page, label: str, example: Example, other: str) -> None:
         previous = number
     if previous < len(lines) - 1:
         page.exact(("...", "dim"), indent=4)
+
+
+def _shown(example: Example) -> str:
+    """What an example is about: its files where it has any, else its script."""
+    return "\n".join(f"{name}:\n{text}" for name, text in example.files) or example.code
 
 
 def _telling(lines: list[str], other: list[str], context: int = 1) -> set[int]:

@@ -42,13 +42,23 @@ _QUANTITIES: Mapping[str, tuple[str, ...]] = {
     "code_bytes": ("bytes_code", "code_bytes", "code_size_bytes"),
     "steps": ("steps", "train_steps", "training_steps", "step_stop"),
     "train_s": (
+        "train_time_ms",
+        "train_ms",
         "training_time_seconds",
         "train_time_seconds",
         "train_time_s",
         "wallclock_seconds",
         "train_wallclock_s",
     ),
-    "eval_s": ("eval_time_seconds", "eval_time_s", "eval_seconds", "total_eval_time_s", "eval_time_s_max"),
+    "eval_s": (
+        "eval_time_ms",
+        "eval_ms",
+        "eval_time_seconds",
+        "eval_time_s",
+        "eval_seconds",
+        "total_eval_time_s",
+        "eval_time_s_max",
+    ),
 }
 """What submission.json declares, under the names that are in use for it."""
 _SEED_TABLES = ("seed_results", "seeds", "per_seed", "results", "runs", "seed_runs", "per_seed_results")
@@ -123,10 +133,11 @@ def declared(submission: Mapping[str, object], readme: str, title: str) -> tuple
             claims += _declared(entry, where, seed)
         elif (score := _entry_score(entry)) is not None:
             claims.append(Claim("val_bpb", score, where, seed, _decimals(entry)))
-    for seed, row in _seed_rows(readme):
+    for seed, row, header in _seed_rows(readme):
         where = f"README.md: row of seed {seed}"
         claims.append(Claim("seed", seed, where, seed))
-        scores = [cell for cell in row if re.fullmatch(_NUMBER, cell) and plausible(cell) is not None]
+        columns = [i for i, name in enumerate(header[: len(row)]) if "bpb" in name.lower()]
+        scores = [row[i] for i in columns if re.fullmatch(_NUMBER, row[i]) and plausible(row[i]) is not None]
         claims += (Claim("val_bpb", float(cell), where, seed, _decimals(cell)) for cell in scores[-1:])
         claims += (Claim("artifact_bytes", size, where, seed) for size in _row_sizes(row))
     for where, text in (("README.md", readme), ("title", title)):
@@ -146,10 +157,18 @@ def _declared(data: Mapping[str, object], where: str, seed: int | None) -> Itera
             elif name.endswith("bytes"):
                 number = _size(value)
             else:
-                number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+                number = _quantity(value)
+                if number is not None and key.endswith("_ms"):
+                    number /= 1000
             if number is not None and number > 0:
                 yield Claim(name, number, f"{where}: {key}", seed, _decimals(value))
                 break
+
+
+def _quantity(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e12 else None
 
 
 def _decimals(value: object) -> int:
@@ -322,8 +341,8 @@ def _tables(text: str) -> Iterator[list[list[str]]]:
             rows = []
 
 
-def _seed_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows of the first table that has a column of seeds."""
+def _seed_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Rows of the first table that has a column of seeds: seed, cells, header."""
     for rows in _tables(text[:200_000]):
         column = next((i for i, cell in enumerate(rows[0]) if re.match(r"seeds?\b", cell, re.IGNORECASE)), None)
         found = []
@@ -331,14 +350,14 @@ def _seed_rows(text: str) -> Iterator[tuple[int, list[str]]]:
             for i, cell in enumerate(row):
                 match = re.fullmatch(r"(?:seed\s*)?(\d{1,6})", cell, re.IGNORECASE)
                 if match and (i == column or (column is None and cell.lower().startswith("seed"))):
-                    found.append((int(match[1]), row))
+                    found.append((int(match[1]), row, rows[0]))
         if found:
             yield from found
             return
 
 
 def _readme_seeds(text: str) -> tuple[int, ...]:
-    found = tuple(dict.fromkeys(seed for seed, _ in _seed_rows(text)))
+    found = tuple(dict.fromkeys(seed for seed, _, _ in _seed_rows(text)))
     if found:
         return found
     match = _SEED_PROSE.search(text[:200_000])
@@ -346,7 +365,7 @@ def _readme_seeds(text: str) -> tuple[int, ...]:
 
 
 def _readme_artifacts(text: str) -> tuple[int, ...]:
-    sizes = [size for _, row in _seed_rows(text) for size in _row_sizes(row)]
+    sizes = [size for _, row, _ in _seed_rows(text) for size in _row_sizes(row)]
     if sizes:
         return tuple(sizes)
     for line in text[:200_000].splitlines():

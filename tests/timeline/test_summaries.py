@@ -21,6 +21,7 @@ EXAMPLES = {
     f"{rule.id}: {example.title}": (submission(example.code), dict(example.env))
     for rule in catalogue()
     for example in rule.examples
+    if not example.files
 }
 
 

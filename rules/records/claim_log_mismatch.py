@@ -1,0 +1,120 @@
+"""What is claimed is not what the logs show.
+
+What it does
+------------
+Looks for the claimed score among the scores of the logs and their means over runs, and for the claimed scores of single
+seeds in the logs of those seeds; and compares the size of the committed script with the code size that the logs print.
+
+Why it matters
+--------------
+The logs are the evidence for the claim. A headline that stands in none of them was refused.
+
+Limits
+------
+A score that is printed to fewer digits than it is claimed with counts as found when it rounds to the claim. A different
+code size is a note: packed and readable forms of one program differ, and accepted rows have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from auditor.facts import Facts
+from auditor.records import Score, Stage
+from auditor.submission.claims import Claim
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.records.reading import finding
+from rules.records.samples import DECLARED, example, log
+
+_FEW = 3
+"""Decimals below which a claim matches almost anything."""
+
+
+class ClaimLogMismatch:
+    """Claims against logs."""
+
+    id: ClassVar[str] = "claim-log-mismatch"
+    kind: ClassVar[Kind] = "record"
+    level: ClassVar[Level] = "warning"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ("pr2071",)
+    examples: ClassVar[tuple[Example, ...]] = (
+        example("The claimed mean is better than any run", True, submission=DECLARED.replace("1.2198", "1.2098")),
+        example("One seed scores worse than claimed", True, train_seed42=log(42, bpb=1.2297)),
+        example("Claims and logs agree", False),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """The headline, then the seeds, then the code."""
+        yield from self._headline(facts)
+        yield from self._seeds(facts)
+        yield from self._code(facts)
+
+    def _headline(self, facts: Facts) -> Iterator[Finding]:
+        claims = [c for c in facts.records.claimed("val_bpb") if c.seed is None and c.decimals >= _FEW]
+        if not claims or not facts.records.finished:
+            return
+        claim = claims[0]
+        shown = list(_values(facts))
+        if any(_is(claim, value) for value in shown):
+            return
+        best = min(shown, key=lambda value: abs(value - claim.value))
+        message = (
+            f"{claim.where} claims {claim.value:.10g}; no log shows it, nor a mean over runs. The nearest is"
+            f" {best:.6g}."
+        )
+        runs = [(record, record.run.score) for record in facts.records.finished]
+        quoted = [(record, score.line, "a reported score") for record, score in runs[:3] if score]
+        yield finding(facts, self, message, quoted)
+
+    def _seeds(self, facts: Facts) -> Iterator[Finding]:
+        by_seed: dict[int, list[Score]] = {}
+        for record in facts.records.logs:
+            for run in record.runs:
+                if run.seed is not None and run.score is not None:
+                    by_seed.setdefault(run.seed.value, []).extend(run.scores)
+        off = []
+        for claim in facts.records.claimed("val_bpb"):
+            scores = by_seed.get(claim.seed) if claim.seed is not None else None
+            if scores and claim.decimals >= _FEW and not any(_is(claim, score.val_bpb) for score in scores):
+                best = min((score.val_bpb for score in scores), key=lambda value: abs(value - claim.value))
+                off.append(f"{claim.where} claims {claim.value:.10g}, its log shows {best:.6g}")
+        if off:
+            yield finding(facts, self, f"{'; '.join(off[:4])}.")
+
+    def _code(self, facts: Facts) -> Iterator[Finding]:
+        sizes = {len(facts.submission.code), len(facts.text.encode(errors="replace"))}
+        for record in facts.records.finished:
+            printed = [size for size in record.run.sizes if size.kind == "code"]
+            if printed and not any(size.bytes in sizes for size in printed):
+                message = (
+                    f"{record.name} is of a program of {printed[0].bytes:,} bytes; the committed script has"
+                    f" {len(facts.submission.code):,}."
+                )
+                yield finding(facts, self, message, [(record, printed[0].line, "the printed code size")], level="note")
+                return
+
+
+def _is(claim: Claim, value: float) -> bool:
+    """Whether a printed score is the claimed one, rounded or cut to the claim's digits."""
+    return abs(value - claim.value) < 1.001 * 10.0 ** -min(claim.decimals, 4)
+
+
+def _values(facts: Facts) -> Iterator[float]:
+    """Every score, and for each label the mean over the runs that print it; of several by one seed the last counts."""
+    by_label: dict[str, dict[object, float]] = {}
+    tops: dict[object, float] = {}
+    for record in facts.records.logs:
+        for number, run in enumerate(record.runs):
+            key = run.seed.value if run.seed is not None else (record.path, number)
+            for score in run.scores:
+                yield score.val_bpb
+                if score.stage > Stage.TRAINING:
+                    by_label.setdefault(score.label, {})[key] = score.val_bpb
+            if run.score is not None:
+                tops[key] = run.score.val_bpb
+    for values in (*by_label.values(), tops):
+        if len(values) > 1:
+            yield sum(values.values()) / len(values)

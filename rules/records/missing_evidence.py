@@ -1,0 +1,61 @@
+"""Something that a submission must bring is not there: logs, submission.json, README.
+
+What it does
+------------
+Looks for a log that comes to a final score, for a submission.json that can be read, and for a README, in a folder of
+the submission's own.
+
+Why it matters
+--------------
+Without them nothing that is claimed can be checked, and maintainers do not grade such entries.
+
+Limits
+------
+A log that is linked and not committed counts as missing. Whether the script runs from its folder is the smoke test's
+question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from auditor.facts import Facts
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.records.reading import finding, is_packaged, names
+from rules.records.samples import example
+
+_LOGS = ("train_seed1337.log", "train_seed42.log", "train_seed7.log")
+
+
+class MissingEvidence:
+    """Files that must be there."""
+
+    id: ClassVar[str] = "missing-evidence"
+    kind: ClassVar[Kind] = "record"
+    level: ClassVar[Level] = "warning"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ("readme-records", "pr505")
+    examples: ClassVar[tuple[Example, ...]] = (
+        example("No log at all", True, without=_LOGS),
+        example("No submission.json", True, without=("submission.json",)),
+        example("Everything is there", False),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """One finding that names all that is missing."""
+        if not is_packaged(facts):
+            return
+        records, submission = facts.records, facts.submission
+        missing = [] if submission.folder else ["no folder of its own"]
+        if not records.logs:
+            missing.append("no log")
+        elif not records.finished:
+            missing.append(f"no log that comes to a final score ({names(records.logs)})")
+        if submission.submission_json is None:
+            missing.append("no submission.json that can be read")
+        if not (submission.readme or "").strip():
+            missing.append("no README")
+        if missing:
+            yield finding(facts, self, f"The submission has {', '.join(missing)}.")

@@ -1,0 +1,61 @@
+"""Fewer than three seeds are shown.
+
+What it does
+------------
+Counts the different runs that come to the reported kind of score: by the seeds that the logs print, else by log. Fewer
+than three are a warning; so are seeds that are claimed without a log.
+
+Why it matters
+--------------
+A record needs enough runs to tell an improvement from luck. Three are normally enough, and single-seed entries were
+refused however close they came.
+
+Limits
+------
+Runs by other people that a maintainer may count are not known. The first records were accepted before this was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from auditor.facts import Facts
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.records.reading import finding, is_packaged, names, reported
+from rules.records.samples import example
+
+ENOUGH = 3
+
+
+class MissingSeeds:
+    """Runs, counted."""
+
+    id: ClassVar[str] = "missing-seeds"
+    kind: ClassVar[Kind] = "record"
+    level: ClassVar[Level] = "warning"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ("readme-records", "pr1963", "pr2139")
+    examples: ClassVar[tuple[Example, ...]] = (
+        example("Three seeds are claimed and one is shown", True, without=("train_seed42.log", "train_seed7.log")),
+        example("Three seeds, three logs", False),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """One finding for the count."""
+        if not is_packaged(facts) or facts.submission.claims.val_bpb is None:
+            return
+        runs = reported(facts)
+        seeds = {run.seed.value for _, run in runs if run.seed is not None}
+        shown = len(seeds) + sum(run.seed is None for _, run in runs)
+        claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
+        if shown >= ENOUGH:
+            return
+        named = ", ".join(map(str, sorted(claimed)))
+        said = f" Claimed: {named}." if claimed else ""
+        logs = list(dict.fromkeys(record.path for record, _ in runs))
+        where = f" ({names([record for record, _ in runs])})" if logs else ""
+        message = f"Logs show {shown} of the {ENOUGH} runs that a record needs{where}.{said}"
+        quoted = [(record, run.score.line, "a reported score") for record, run in runs if run.score]
+        yield finding(facts, self, message, quoted[:ENOUGH])

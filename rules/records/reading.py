@@ -1,0 +1,77 @@
+"""What rules on records share: which runs are the reported ones, what binds them, and how a finding quotes them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from auditor.facts import Facts
+from auditor.records import LogRecord, Run
+from auditor.verdict import Evidence, Finding, Level, Step
+
+if TYPE_CHECKING:
+    from rules.base import Rule
+
+Quoted = tuple[LogRecord, int, str]
+"""A log, a line of it, and why it is quoted."""
+
+
+def binds(facts: Facts) -> bool:
+    """Whether the limits of the record track bind; folders of the other tracks say so in their place."""
+    track = (facts.submission.track or "").lower()
+    return not any(word in track for word in ("non_record", "non-record", "nonrecord", "unlimited"))
+
+
+def is_packaged(facts: Facts) -> bool:
+    """Whether there is a whole submission, not a script that was named alone."""
+    submission = facts.submission
+    named_alone = (submission.target.path or "").endswith(".py")
+    return (bool(submission.folder) or submission.target.pr is not None) and not named_alone
+
+
+def reported(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
+    """The runs that the claimed score was read from, else all finished ones; the same run is taken once."""
+    runs: dict[tuple[object, ...], tuple[LogRecord, Run]] = {}
+    for log, run in facts.records.runs:
+        if run.score is not None:
+            runs.setdefault((run.seed and run.seed.value, run.score.val_bpb), (log, run))
+    claimed = [claim for claim in facts.records.claimed("val_bpb") if claim.decimals >= 4]
+    matched = [
+        (log, run)
+        for log, run in runs.values()
+        if any(abs(s.val_bpb - c.value) < 0.6 * 10.0**-c.decimals for s in run.finals for c in claimed)
+    ]
+    return tuple(matched or runs.values())
+
+
+def finding(
+    facts: Facts, rule: Rule, message: str, quoted: Iterable[Quoted] = (), *, level: Level | None = None, file: str = ""
+) -> Finding:
+    """A finding that quotes log lines; without any it points at the first line of `file`, or of the script."""
+    steps = [Step(line, _line(facts, log, line), note, file=log.path) for log, line, note in quoted]
+    place = steps[0].file if steps else file
+    return Finding(
+        rule=rule.id,
+        level="note" if not binds(facts) else level or rule.level,
+        message=message,
+        file=place or facts.submission.script or facts.file,
+        line=steps[0].line if steps else 1,
+        activation="run",
+        rulings=rule.rulings,
+        evidence=(Evidence("records", tuple(steps)),),
+        anchor=message,
+    )
+
+
+def _line(facts: Facts, record: LogRecord, number: int) -> str:
+    """The text of a log's line, by its number in the file."""
+    log = next(log for log in facts.submission.logs if log.path == record.path)
+    index = bisect_left(log.numbers, number) if log.numbers else number - 1
+    return log.text.split("\n")[index].strip()[:300]
+
+
+def names(logs: Sequence[LogRecord], limit: int = 5) -> str:
+    """Names of logs, for a message."""
+    shown = ", ".join(log.name for log in logs[:limit])
+    return shown + (f" and {len(logs) - limit} more" if len(logs) > limit else "")
