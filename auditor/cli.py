@@ -309,6 +309,45 @@ def timeline(
 
 
 @app.command()
+def records(
+    target: OneTarget,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    format: DataFormat = TextOrJson.text,
+    output: Output = None,
+    color: ColorOption = Color.auto,
+) -> None:
+    """Show what logs, submission.json and README say of the runs, and where they disagree.
+
+    Exits with 3 when there is a warning to look at or nothing to read, with 0 otherwise.
+
+    \b
+    Examples:
+      pgolf records .
+      pgolf records 715 --mirror pg.git
+      pgolf records 715 --format json
+    """
+    with failing(target):
+        from auditor.engine import check_records
+        from auditor.report import records as pages
+        from rules import catalogue
+
+        writable(output)
+        submission = open_submission(target, mirror=mirror, repo=repo)
+        if submission.script is None:
+            warn(f"{target}: {submission.reason or 'there is no submission'}")
+            raise typer.Exit(ExitCode.HOLD)
+        data, findings = check_records(submission, catalogue())
+        if format is TextOrJson.json:
+            emit(pages.as_json(data, findings), output)
+        else:
+            name = submission.folder or target
+            emit(pages.as_text(name, data, findings, color=use_color(color.value, output), width=None), output)
+        if any(finding.level == "warning" for finding in findings):
+            raise typer.Exit(ExitCode.HOLD)
+
+
+@app.command()
 def explain(
     rule: Annotated[
         str, typer.Argument(metavar="RULE", help="Rule id, as `pgolf rules` lists them.", show_default=False)

@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from auditor.facts import Facts
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
+from auditor.records.data import as_data
 from auditor.submission.claims import stated_scores
 from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
@@ -41,7 +42,7 @@ class Rule(Protocol):
 
     @property
     def kind(self) -> str:
-        """`violation`, `positive` or `readability`."""
+        """`violation`, `record`, `positive` or `readability`."""
         ...
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -107,7 +108,19 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     verdict, cls = decide(findings, rules)
     info = describe(submission, facts)
     lines = facts.lines
-    return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines)
+    records = as_data(facts.records) if any(rule.kind == "record" for rule in rules) else None
+    return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines, records)
+
+
+def check_records(submission: Submission, rules: Sequence[Rule]) -> tuple[dict[str, Any], list[Finding]]:
+    """The records of a submission and what the rules on records say of them; the script is read, not interpreted."""
+    try:
+        text = deep(lambda: unpack(submission.code, siblings=_siblings(submission), name=submission.script or "").text)
+    except UnreadableSource:
+        text = ""
+    facts = Facts(submission, submission.script or "", text, None, {})
+    found = [finding for rule in rules if rule.kind == "record" for finding in rule.check(facts)]
+    return as_data(facts.records), found
 
 
 _RANK = {"flag": 0, "hold": 1, "warning": 2, "note": 3}
@@ -287,4 +300,4 @@ def timeline_rows(submission: Submission, env: Mapping[str, str] | None = None) 
     return [Row(*row) for row in rows(facts.run, facts.line)]
 
 
-__all__ = ["Row", "Rule", "audit", "timeline_rows"]
+__all__ = ["Row", "Rule", "audit", "check_records", "timeline_rows"]

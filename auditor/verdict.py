@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 Level = Literal["flag", "hold", "warning", "note"]
 Activation = Literal["default", "run", "off", "unknown"]
@@ -149,6 +149,8 @@ class Report:
     timings_ms: dict[str, float] = field(default_factory=dict)
     source_lines: tuple[str, ...] = ()
     """The analysed text of the script, for quoting; never serialised."""
+    records: dict[str, Any] | None = None
+    """Logs and claims as plain data, when rules on records were asked."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -53,12 +53,12 @@ def to_dict(report: Report) -> dict[str, Any]:
         "verdict": report.verdict,
         "class": report.cls,
         "findings": [
-            _finding(finding, fingerprint)
+            finding_data(finding, fingerprint)
             for finding, fingerprint in zip(report.findings, fingerprints(report), strict=True)
         ],
         "smoke": None,
         "probe": None,
-        "records": None,
+        "records": report.records,
         "timings_ms": {stage: round(ms, 3) for stage, ms in report.timings_ms.items()},
     }
     return {key: _sound(value) for key, value in data.items()}
@@ -69,7 +69,8 @@ def dumps(report: Report, *, indent: int | None = 2) -> str:
     return json.dumps(to_dict(report), indent=indent, ensure_ascii=True, allow_nan=False)
 
 
-def _finding(finding: Finding, fingerprint: str) -> dict[str, Any]:
+def finding_data(finding: Finding, fingerprint: str | None = None) -> dict[str, Any]:
+    """One finding as plain data; `fingerprint` where equal ones are told apart."""
     return {
         "rule": finding.rule,
         "level": finding.level,
@@ -83,7 +84,7 @@ def _finding(finding: Finding, fingerprint: str) -> dict[str, Any]:
         "conditions": list(finding.conditions),
         "rulings": list(finding.rulings),
         "evidence": [_evidence(evidence) for evidence in finding.evidence],
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint or finding.fingerprint,
     }
 
 

@@ -3,7 +3,8 @@
 What it does
 ------------
 Looks for the claimed score among the scores of the logs and their means over runs, and for the claimed scores of single
-seeds in the logs of those seeds; and compares the size of the committed script with the code size that the logs print.
+seeds in the logs of those seeds. Finds a size that is claimed below the printed ones. Compares the size of the
+committed script with the code size that the logs print.
 
 Why it matters
 --------------
@@ -25,9 +26,11 @@ from auditor.records import Score, Stage
 from auditor.submission.claims import Claim
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
-from rules.records.reading import finding
+from rules.records.reading import finding, reported
 from rules.records.samples import DECLARED, example, log
 
+_ROUNDED = 0.01
+"""A size in megabytes may be this far from the exact one."""
 _FEW = 3
 """Decimals below which a claim matches almost anything."""
 
@@ -50,6 +53,7 @@ class ClaimLogMismatch:
         """The headline, then the seeds, then the code."""
         yield from self._headline(facts)
         yield from self._seeds(facts)
+        yield from self._size(facts)
         yield from self._code(facts)
 
     def _headline(self, facts: Facts) -> Iterator[Finding]:
@@ -83,6 +87,17 @@ class ClaimLogMismatch:
                 off.append(f"{claim.where} claims {claim.value:.10g}, its log shows {best:.6g}")
         if off:
             yield finding(facts, self, f"{'; '.join(off[:4])}.")
+
+    def _size(self, facts: Facts) -> Iterator[Finding]:
+        """A size that is claimed well below what any log prints."""
+        claims = facts.records.claimed("artifact_bytes")
+        printed = [(record, run.artifact) for record, run in reported(facts) if run.artifact is not None]
+        if not claims or not printed:
+            return
+        record, least = min(printed, key=lambda found: found[1].bytes)
+        if claims[0].value < least.bytes * (1 - _ROUNDED):
+            message = f"{claims[0].where} claims {claims[0].value:,.0f} bytes; no log prints less than {least.bytes:,}."
+            yield finding(facts, self, message, [(record, least.line, "the printed size")])
 
     def _code(self, facts: Facts) -> Iterator[Finding]:
         sizes = {len(facts.submission.code), len(facts.text.encode(errors="replace"))}

@@ -29,6 +29,8 @@ from rules.records.reading import finding, reported
 from rules.records.samples import example, log
 
 _WHOLE = 0.995
+_WHOLE_SETS = frozenset((62_021_632, 45_508_608, 45_514_752, 40_540_160, 47_851_520, 47_853_343))
+"""Tokens that the whole set has under the published tokenizers."""
 _SUBSET = log(42).replace("tokens:62021632", "tokens:9666560")
 
 
@@ -62,7 +64,7 @@ def _part(run: Run) -> tuple[Read[int], str] | None:
         return part, f"{part.value:,} of {loaded.value:,} validation tokens are scored."
     if size and size.value < _WHOLE * FULL:
         return size, f"{size.value:,} of about {FULL:,} bytes of the validation set are scored."
-    if loaded:
+    if loaded and loaded.value not in _WHOLE_SETS:
         lengths = [s.implied_bytes(loaded.value) for s in run.finals if s.val_loss and s.uncertainty < 0.001]
         known = [length for length in lengths if length is not None]
         if known and max(known) < _WHOLE * FULL:
