@@ -17,6 +17,10 @@ from auditor.timeline.interpreter import Interpreter
 from auditor.verdict import Activation, Evidence, Finding, Step
 
 
+MAX_SWITCHES = 8
+"""Switches that a finding names."""
+
+
 @dataclass
 class Facts:
     """All that a rule may ask: the script, its timeline as it was run, by default, and with everything switched on."""
@@ -61,15 +65,27 @@ class Facts:
         names = {name for name, read in self.run.config.items() if _switched(read.value, read.default)}
         return frozenset(names | {name.lower() for name in names})
 
-    def activation(self, place: Place) -> Activation:
-        """Whether a place is reached by the script's defaults, or because the run changed a switch on the way there."""
+    def activation(self, place: Place) -> tuple[Activation, tuple[str, ...]]:
+        """Whether defaults lead to a place or a switch that the run changed; and the switches on the way there.
+
+        Each switch is given as `NAME=value (layer)`; branches of sibling modules are not looked at.
+        """
         if place.file:
-            return "run" if self.changed else "default"
+            return "run" if self.changed else "default", ()
         lines = [place.line, *(line for _, line in place.calls)]
+        activation: Activation = "default"
+        switches: dict[str, None] = {}
         for node in self.index.guards(lines):
-            if node.lineno in self.forced or not self.changed.isdisjoint(self.index.settings(node.test)):
-                return "run"
-        return "default"
+            names = self.index.settings(node.test)
+            if node.lineno in self.forced:
+                activation = "run"
+                switches[f"the branch at line {node.lineno} ({self.evidence_source})"] = None
+            elif not self.changed.isdisjoint(names):
+                activation = "run"
+            for name, read in self.run.config.items():
+                if name in names or name.lower() in names:
+                    switches[f"{name}={read.value} ({read.source})"] = None
+        return activation, tuple(switches)[:MAX_SWITCHES]
 
     @cached_property
     def latent(self) -> Timeline:
@@ -106,6 +122,7 @@ class Facts:
     def finding(self, rule: Any, place: Place, message: str, path: Sequence[Step], **more: Any) -> Finding:
         """A finding of `rule` at `place`, with the metadata of the rule."""
         file = f"{self.submission.folder}/{place.file.replace('.', '/')}.py" if place.file else self.file
+        activation, switches = self.activation(place)
         return Finding(
             rule=rule.id,
             level=more.pop("level", rule.level),
@@ -117,8 +134,8 @@ class Facts:
             function_line=place.function_line,
             conditions=rule.conditions,
             rulings=rule.rulings,
-            evidence=(Evidence("static", tuple(path), tuple(more.pop("assumptions", ()))),),
-            activation=more.pop("activation", None) or self.activation(place),
+            evidence=(Evidence("static", tuple(path), switches),),
+            activation=more.pop("activation", None) or activation,
             anchor=more.pop("anchor", None) or "\0".join(s.text for s in path) or self.line(place.line, place.file),
             **more,
         )

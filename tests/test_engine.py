@@ -356,3 +356,17 @@ def test_a_path_shows_the_lines_of_sibling_modules() -> None:
     ]
     shown = [step.text for step in finding.evidence[0].path if step.file]
     assert "opt.step()" in shown and all(shown)
+
+
+def test_a_finding_names_the_switches_that_lead_to_it_and_who_set_them() -> None:
+    code = script("""
+        def evaluate(s, model, val):
+            if s.adapt:
+                opt = torch.optim.SGD(model.parameters(), lr=0.01)
+                x, y = window(val, 0, s.seq_len)
+                model(x, y).backward()
+                opt.step()
+            return plain_eval(s, model, val)
+    """)
+    (finding,) = [f for f in active(audit(submission(code), catalogue(), env={"ADAPT": "2"})) if f.level == "flag"]
+    assert "ADAPT=2 (--env)" in finding.evidence[0].assumptions

@@ -105,7 +105,7 @@ class CallIndex:
         """Branches that decide whether any of these lines is reached: around it, or leaving its function before it."""
         for node in self.branches:
             end = node.end_lineno or node.lineno
-            leaves = isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break | ast.Raise)
+            leaves = isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break)  # the run got past a `raise`
             for line in lines:
                 if node.lineno < line <= end or (leaves and end < line and self.same_function(node.lineno, line)):
                     yield node
