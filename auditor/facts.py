@@ -16,7 +16,6 @@ from auditor.timeline.events import Place, Timeline
 from auditor.timeline.interpreter import Interpreter
 from auditor.verdict import Activation, Evidence, Finding, Step
 
-
 MAX_SWITCHES = 8
 """Switches that a finding names."""
 
