@@ -121,12 +121,10 @@ class Files(Objects):
         if flags & PATH_TRAIN:
             return of_taint(TRAIN_STREAM)
         key = self.file_key(path)
-        t = self.files.get(key, NONE)
+        t = self.files.get(key, self.files.get("*", NONE))  # what went to an unknown path is no part of a known file
         if key == "*":
             for written in self.files.values():
                 t = join_taint(t, written)
-        else:
-            t = join_taint(t, self.files.get("*", NONE))
         if not self.files or (key != "*" and key not in self.files and "*" not in self.files):
             t = with_flags(t, STORED | (OUTSIDE if self.workers else 0))
         return of_taint(t, self.innermost())
