@@ -20,6 +20,7 @@ from auditor.timeline.values import (
     GRAD,
     HASH,
     JUDGED_PART,
+    LOOKED,
     NONE,
     NONE_VAL,
     OUTSIDE,
@@ -27,6 +28,7 @@ from auditor.timeline.values import (
     PLACES,
     UNKNOWN,
     Obj,
+    Taint,
     Val,
     constant,
     is_params,
@@ -476,7 +478,8 @@ class Library(Unread):
                 if name in ("scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_") and args:
                     index = self.key_of(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
                     counts = any(r.split == "val" for r in index.toks) and not index.flags & (DIFF | PLACES)
-                    self.write_tensor(obj, t, index, counts and not (name == "scatter_" and _row_by_row(args)), node)
+                    one_hot = name == "scatter_" and (_row_by_row(args) or self.answers(obj, index))
+                    self.write_tensor(obj, t, index, counts and not one_hot, node)
                 else:
                     self.add_content(
                         obj, with_flags(t, HASH if name in _FOLDING and t.toks and not t.flags & DIFF else 0)
@@ -492,6 +495,10 @@ class Library(Unread):
             for obj in containers if t.upd else ():
                 self.store_elem(obj, value)
         return value
+
+    def answers(self, obj: Obj, index: Taint) -> bool:
+        """Whether an array made in this iteration is marked where a look-up said: no table of tokens."""
+        return bool(index.flags & LOOKED and self.loops and obj.born > self.loops[-1].births)
 
     def text_method(self, base: Val, name: str, args: Args) -> Val:
         """Methods of known text, folded when they are harmless."""
