@@ -14,8 +14,9 @@ _N = r"(\d{1,3}(?:,\d{3})+|\d+)(?![\d,]*\d)"
 _S = r"(\d+(?:\.\d+)?)\s?(ms|s|m|min)?(?![\d.])"
 
 STEP = re.compile(
-    r"(?<![\w_])(?:step[:\s=]\s*)?(\d{1,7})/(\d{1,7})\s+(?:\|\s*)?(?:train_loss|val_loss|val_bpb|loss)\b|"
-    r"^\s*[Ss]tep[:\s]\s*(\d{1,7})(?:/(\d{1,7}))?\s*(?:\([\d.%]+\)\s*)?\|",
+    r"(?<!\w)(?:[Ss]tep[:\s=]\s*(?=\d+/\d+\s+\|?\s*(?:train_|val_)?(?:loss|bpb))|(?=\d+/\d+\s+(?:train_|val_)(?:loss|bpb)))"
+    r"(\d{1,7})/(\d{1,7})\b"
+    r"|^\s*[Ss]tep[:\s]\s*(\d{1,7})(?:/(\d{1,7}))?\s*(?:\([\d.%]+\)\s*)?\|",
 )
 """Step done and, mostly, steps planned; two dialects."""
 TRAIN_TIME = re.compile(r"train_time\s*[:=]\s*(\d+(?:\.\d+)?)\s*(ms|s|m)(?![a-z])")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 60_000
 """GitHub takes 65,536 characters in a comment."""
 _MAX_STEPS = 12
+_MAX_LOGS = 8
 _WHO = {"maintainer": "maintainer", "community": "community analysis", "readme": "contest README"}
 
 
@@ -88,6 +89,7 @@ def _body(report: Report, rulings: Rulings, full: int) -> list[str]:
     if len(others) > 10:
         blocks.append(f"and {len(others) - 10} more, listed by `--format json`.")
     blocks += _configuration(report)
+    blocks += _records(report)
     blocks += _rule(main, rulings)
     if report.verdict == "flag":
         blocks += _contrast(main, rulings)
@@ -103,8 +105,8 @@ def _body(report: Report, rulings: Rulings, full: int) -> list[str]:
 _PLAIN_CLEAN = "The evaluation path was read to its end. No rule fired."
 _VERDICT_CLEAN = "**Verdict: CLEAN.** At this commit, none of the checks found a broken rule on the path that was run."
 _RECOMMEND_CLEAN = (
-    "**Recommendation:** nothing here stands in the way of a merge. Three seeds of one configuration, the "
-    "16,000,000-byte cap and the two 600 s budgets are not part of this check."
+    "**Recommendation:** nothing here stands in the way of a merge. Seeds, the 16,000,000-byte cap and the two 600 s "
+    "budgets are read from the submission's own logs, not measured."
 )
 _VERDICT_FLAG = (
     "**Verdict: FLAG.** The path above is reached in the configuration that was reported, and it could not be shown "
@@ -188,6 +190,29 @@ def _configuration(report: Report) -> list[str]:
         for name, setting in view.telling_config(report)
     ]
     return [f"**Configuration of the reported run:** {', '.join(settings)}."] if settings else []
+
+
+def _records(report: Report) -> list[str]:
+    """What is claimed and what the logs show, with the bytes that loss and score imply."""
+    logs = [log for log in (report.records or {}).get("logs", ()) if log["val_bpb"] is not None]
+    if not logs:
+        return []
+    claims = report.claims
+    seeds = " ".join(str(seed) for seed in claims.seeds[:_MAX_LOGS])
+    sizes = f"{max(claims.artifact_bytes):,}" if claims.artifact_bytes else ""
+    rows = [
+        "| | seed | BPB | artifact, bytes | training, s | evaluation, s | validation set implied, bytes |",
+        "|---|---|---|---|---|---|---|",
+        f"| claimed | {seeds} | {view.bpb(report)} | {sizes} | | | |",
+    ]
+    for log in logs[:_MAX_LOGS]:
+        numbers = (("seed", "d"), ("val_bpb", ".8g"), ("artifact_bytes", ",d"), ("train_s", ".1f"), ("eval_s", ".1f"))
+        cells = [
+            "" if log[name] is None else format(log[name], form) for name, form in (*numbers, ("implied_bytes", ",d"))
+        ]
+        rows.append(f"| {markdown_text(log['file'].rpartition('/')[2], 60)} | {' | '.join(cells)} |")
+    more = [f"and {len(logs) - _MAX_LOGS} more logs, listed by `--format json`."] if len(logs) > _MAX_LOGS else []
+    return ["**Records:**", "\n".join(rows), *more]
 
 
 def _rule(findings: Sequence[Finding], rulings: Rulings) -> list[str]:

@@ -79,6 +79,8 @@ _NOT_THE_SCORE = re.compile(
     re.IGNORECASE,
 )
 _SEED_PROSE = re.compile(r"\bseeds?\b[\s:=`*_(\[]{1,4}((?:\d{1,6}[\s,/&`*]{0,4}(?:and )?){1,12})", re.IGNORECASE)
+_SIZED = re.compile(r"byte|size|artifact|total|submission", re.IGNORECASE)
+"""Headers of columns that give the size of the artifact."""
 _BYTES = re.compile(r"(?<![\d,.])(\d{1,2},\d{3},\d{3}|\d{7,8})(?![\d,.]*\d)")
 
 
@@ -139,7 +141,8 @@ def declared(submission: Mapping[str, object], readme: str, title: str) -> tuple
         columns = [i for i, name in enumerate(header[: len(row)]) if "bpb" in name.lower()]
         scores = [row[i] for i in columns if re.fullmatch(_NUMBER, row[i]) and plausible(row[i]) is not None]
         claims += (Claim("val_bpb", float(cell), where, seed, _decimals(cell)) for cell in scores[-1:])
-        claims += (Claim("artifact_bytes", size, where, seed) for size in _row_sizes(row))
+        sized = [cell for name, cell in zip(header, row, strict=False) if _SIZED.search(name)]
+        claims += (Claim("artifact_bytes", size, where, seed) for size in _row_sizes(sized))
     for where, text in (("README.md", readme), ("title", title)):
         if (number := _text_score(text)) is not None:
             claims.append(Claim("val_bpb", number, where, None, _decimals(number)))

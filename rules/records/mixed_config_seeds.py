@@ -51,10 +51,12 @@ class MixedConfigSeeds:
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         """One finding that names the settings."""
-        paths = list(dict.fromkeys(record.path for record, _ in reported(facts)))
+        runs = reported(facts)
+        paths = {record.path for record, _ in runs}
+        seeds = {run.seed.value for _, run in runs if run.seed is not None}
         logs = [log for log in facts.submission.logs if log.path in paths and len(log.config) > 2]
-        if len(logs) < 2:
-            return
+        if len(logs) < 2 or len(seeds) != len(runs) or len(logs) != len(paths):
+            return  # several runs of one seed are experiments, not the runs of one mean
         common = set.intersection(*(set(log.config) for log in logs))
         different = {}
         for name in sorted(common):

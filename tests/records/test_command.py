@@ -62,5 +62,14 @@ def test_an_audit_carries_the_records(folder: Path) -> None:
     assert json.loads(text)["records"] is None
 
 
+def test_a_review_shows_the_records(folder: Path) -> None:
+    _, text = run("audit", str(folder), "--format", "markdown")
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert table[2].startswith("| claimed | 1337 42 7 | 1.2198 |")
+    assert len(table) == 6
+    assert "| 1337 | 1.2194 | 15,823,2" in table[3]
+    assert "| 115.6 | 151,08" in table[3]
+
+
 def test_nothing_to_read_is_exit_code_2(tmp_path: Path) -> None:
     assert run("records", str(tmp_path))[0] == 2

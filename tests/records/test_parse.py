@@ -112,6 +112,12 @@ def test_running_values_and_differences_are_no_scores() -> None:
     assert run.scores == ()
 
 
+def test_epochs_of_an_adaptation_are_no_steps() -> None:
+    run = run_of("step:6021/20000 train_loss:1.9 train_time:600000ms\nttt_epoch:1/10 loss:1.9762 time:17.3s\n")
+    assert run.steps and (run.steps.value, run.planned_steps) == (6021, 20_000)
+    assert run_of("ttt_epoch:10/10 loss:1.9762 time:17.3s\n").steps is None
+
+
 def test_several_runs_in_one_file() -> None:
     smoke = FIRST.replace("13000/20000", "200/200").replace("1.21969868", "2.50000000").replace(":1337", ":7")
     record = parsed(smoke + FIRST)
