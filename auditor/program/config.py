@@ -16,6 +16,9 @@ Settings = dict[str, tuple[str, str]]
 _QUOTED_NAME = re.compile(r"""["']([A-Z][A-Z0-9_]{1,60})["']""")
 _ATTRIBUTE = re.compile(r"^\s{4,}([a-z][a-z0-9_]{2,60})\s*(?::[^=\n]+)?=\s*[^=]", re.MULTILINE)
 
+_PROCESS = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
+"""What the launcher gives each process; a log is the first one's, and another `rank` in it is no process."""
+
 
 def settings(submission: Submission, code: str, overrides: Mapping[str, str]) -> Settings:
     """The layers above the script's defaults, merged; `code` tells which names the script knows."""
@@ -29,7 +32,7 @@ def settings(submission: Submission, code: str, overrides: Mapping[str, str]) ->
     for log in submission.logs[:1]:
         for name, value in log.config.items():
             upper = name.upper()
-            if upper in known and upper != "WORLD_SIZE":
+            if upper in known and upper not in _PROCESS:
                 merged[upper] = (_plain(value), f"log:{log.path.rpartition('/')[2]}")
             elif upper == "WORLD_SIZE" and value.isdigit():
                 merged[upper] = (value, f"log:{log.path.rpartition('/')[2]}")
