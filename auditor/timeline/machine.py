@@ -144,6 +144,8 @@ class Machine(Evaluator):
         self.effects = 0
         self.score_depth = 0
         """Most loops around any score since the call that is being observed."""
+        self.written: dict[Any, frozenset[int]] = {}
+        """Parameters into which functions write elements, by function."""
         self.marking: Marking | None = None
         self.marks = 0
         self.summaries: dict[Any, Any] = {}

@@ -260,8 +260,8 @@ def _map(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
     return None
 
 
-def _argsort(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
-    """The order of the elements, by their positions."""
+def _places(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """The order of the elements, or which of them hold something, by their positions."""
     t = self.content(base)
     return of_taint(with_flags(t, PLACES), base.loops, base.old) if t.toks else None
 
@@ -289,7 +289,9 @@ METHODS.update(
         "glob": _glob,
         "rglob": _glob,
         "copy_": _copy,
-        "argsort": _argsort,
+        "argsort": _places,
+        "nonzero": _places,
+        "argwhere": _places,
         "get": _get,
         "append": _append,
         "extend": _append,

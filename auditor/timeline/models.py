@@ -317,7 +317,7 @@ def _identity(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
     return args[0] if args else UNKNOWN
 
 
-def _argsort(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+def _places(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     return self.method_value(args[0], "argsort", args[1:], kwargs, node) if args else None
 
 
@@ -464,7 +464,10 @@ PATHS.update(
 PATHS["shutil.copy"] = _copy_file
 FUNCTIONS.update(
     {
-        "argsort": _argsort,
+        "argsort": _places,
+        "nonzero": _places,
+        "flatnonzero": _places,
+        "argwhere": _places,
         "fromfile": _reader,
         "memmap": _reader,
         "load": _reader,

@@ -102,7 +102,7 @@ def _where(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) 
         hints = frozenset(n for n in test.counts if self.read_list[n].picks)
         chosen = taint(deps=test.deps, upd=test.upd, counts=hints, flags=test.flags & COPY)
         return retaint(picked, join_taint(picked.taint, chosen))
-    return None
+    return self.method_value(args[0], "nonzero", [], {}, node) if len(args) == 1 else None
 
 
 def _minimum(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:

@@ -404,6 +404,9 @@ class Objects(Expressions):
         key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & (DIFF | PLACES)
         if key.flags & COPY:
             value = retaint(value, with_flags(value.taint, COPY))
+        if key.flags & (JUDGED_PART | JUDGED_WHOLE) and self.content(value).nll:
+            t = self.choice(node, self.content(value), bool(key.flags & JUDGED_PART))
+            value = of_taint(t, value.loops, value.old)
         gate = self.gated(key)
         if gate is not NONE:
             self.note_gated_value(gate, self.content(value), node, stored=True)

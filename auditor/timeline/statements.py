@@ -23,6 +23,8 @@ from auditor.timeline.values import (
     Val,
     join,
     of_obj,
+    retaint,
+    taint,
     vary,
 )
 
@@ -80,6 +82,10 @@ class Statements(Loops):
             left = self.subscript(base, target.slice, target)
             self.rewritten = ()
             value = self.augment(node, left, right, 0)
+            if base.taint.deps and not right.taint.deps:  # the look-up of a row is no use of it
+                t = value.taint
+                kept = t.deps - base.taint.deps
+                value = retaint(value, taint(t.toks, t.upd, kept, t.nll, t.counts, t.flags, t.crossings, t.gates))
             self.set_item(base, target.slice, value, target, reads_itself=True)
 
     def augment(self, node: ast.AugAssign, left: Val, right: Val, bit: int) -> Val:

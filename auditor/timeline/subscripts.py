@@ -14,6 +14,8 @@ from auditor.timeline.values import (
     COPY,
     DIFF,
     HASH,
+    JUDGED_PART,
+    JUDGED_WHOLE,
     LOOKED,
     MAPPED,
     NOCONST,
@@ -347,6 +349,8 @@ class Subscripts(Operators):
             flags_out = join_taint(t, taint(upd=key.upd, deps=key.deps))
         if key.flags & COPY:
             flags_out = with_flags(flags_out, COPY)
+        if t.flags & PLACES:  # places where a comparison of losses holds
+            flags_out = with_flags(flags_out, key.flags & (JUDGED_PART | JUDGED_WHOLE))
         lin = base.lin
         objs: tuple[Obj, ...] = ()
         if is_params(base):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from typing import Any, NamedTuple
 
+from auditor.program.index import statements
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.axes import Axes
 from auditor.timeline.frames import Frame, Impure, Marking, Scoring
@@ -69,7 +70,43 @@ class Summaries(Natives):
         """Call one of the script's own functions."""
         if args and args[0].objs and self.is_module(args[0].objs[0]):
             args, kwargs = self.token_axes(args, kwargs)
+        shared = self.with_identity(fn, args, node) if isinstance(node, ast.Call) else None
+        if shared is not None and self.depth < MAX_DEPTH and self.stack.count(fn.node) < 2:
+            self.effect()
+            return self.enter_function(fn, fn.node, shared, kwargs, node)
         return self.summarised(fn, args, kwargs, node)
+
+    def with_identity(self, fn: Obj, args: list[Val], node: ast.Call) -> list[Val] | None:
+        """Losses in an array that the function writes into: the caller's name and the parameter are one array.
+
+        None where no argument is such an array.
+        """
+        shared: list[Val] | None = None
+        bound = len(args) - len(node.args)
+        for at, given in enumerate(node.args, bound):
+            value = args[at] if 0 <= at < len(args) else UNKNOWN
+            if value.objs or not value.taint.nll or not isinstance(given, ast.Name) or given.id not in self.frame.vars:
+                continue
+            if at in self.written_parameters(fn.node):
+                array = self.alloc("tensor", "array", given)
+                self.add_content(array, value.taint)
+                shared = shared if shared is not None else list(args)
+                shared[at] = self.frame.vars[given.id] = Val(objs=(array,), loops=value.loops, old=value.old)
+        return shared
+
+    def written_parameters(self, definition: Any) -> frozenset[int]:
+        """Parameters, by position, into which a function writes elements."""
+        found = self.written.get(definition)
+        if found is None:
+            names = [a.arg for a in (*definition.args.posonlyargs, *definition.args.args)]
+            targets: set[str] = set()
+            for statement, _ in statements(definition.body) if isinstance(definition.body, list) else ():
+                if isinstance(statement, ast.Assign | ast.AugAssign):
+                    for target in statement.targets if isinstance(statement, ast.Assign) else (statement.target,):
+                        if isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
+                            targets.add(target.value.id)
+            found = self.written[definition] = frozenset(i for i, name in enumerate(names) if name in targets)
+        return found
 
     def summarised(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """A call, by the summary of the function where it is pure."""
