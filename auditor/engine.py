@@ -99,10 +99,16 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
         )
         return Report(submission.target, info, submission.claims, "hold", "not-a-submission", (), timings)
     facts = gather(submission, env, timings)
+    scored: Facts | None = None
+    if submission.evaluator is not None:
+        also: dict[str, float] = {}
+        scored = gather(submission.evaluator, env, also)
+        timings |= {step: timings.get(step, 0.0) + spent for step, spent in also.items()}
     start = time.perf_counter()
-    findings: list[Finding] = []
-    for rule in rules:
-        findings.extend(rule.check(facts))
+    findings = [finding for rule in rules for finding in rule.check(facts)]
+    if scored is not None:
+        # logs and claims are the same for both scripts
+        findings += [finding for rule in rules if rule.kind != "record" for finding in rule.check(scored)]
     timings["rules"] = _since(start)
     findings.sort(key=lambda f: (_RANK[f.level], f.file, f.line, f.rule))
     verdict, cls = decide(findings, rules)

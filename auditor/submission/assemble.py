@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from auditor.submission.claims import read_claims
 from auditor.submission.command import RUN_SCRIPTS, read_command, read_commands, read_renamed_command, read_settings
+from auditor.submission.evaluator import find_evaluator
 from auditor.submission.logs import claimed_first, echo_lines, is_log_name, read_log
 from auditor.submission.model import Log, Pull, RunCommand, Submission, Tree
 from auditor.submission.select import Choice, choose_script, parse_submission
@@ -47,7 +49,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
     if not command.script and not logs:
         command = read_settings(readme or "")
     claims = read_claims(declared, readme, pull.target.title or pull.headline, logs, len(code))
-    return Submission(
+    submission = Submission(
         target=pull.target,
         tree=tree,
         script=choice.script,
@@ -65,6 +67,35 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         claims=claims,
         notes=tuple(notes),
     )
+    return _with_evaluator(submission, files, pull.message)
+
+
+def _with_evaluator(submission: Submission, files: list[str], message: str) -> Submission:
+    """The submission with the separate script that scored its headline, if there is one."""
+    tree, claim = submission.tree, submission.claims.val_bpb
+    if claim is None or len(submission.logs) < 2:
+        return submission
+    paths = [path for path in files if path.endswith(".py") and path != submission.script]
+    others = [(path, tree.read(path).decode("utf-8", "replace")) for path in paths if tree.size(path) <= MAX_MODULE]
+    found = find_evaluator(submission.code.decode("utf-8", "replace"), others, submission.logs, claim)
+    if found is None:
+        return submission
+    notes = list(submission.notes)
+    try:
+        code = _code(tree, found.script)
+    except PgolfError as error:
+        return replace(submission, notes=(*notes, str(error)))
+    evaluator = replace(
+        submission,
+        script=found.script,
+        chosen_because=found.because,
+        code=code,
+        modules=_modules(tree, files, found.script, code, notes),
+        logs=found.logs,
+        command=_command(tree, files, found.script, submission.readme, message),
+    )
+    because = f"{submission.chosen_because}; audited with it: {found.because}"
+    return replace(submission, chosen_because=because, evaluator=evaluator, notes=tuple(notes))
 
 
 def _code(tree: Tree, script: str) -> bytes:

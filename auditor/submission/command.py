@@ -57,6 +57,8 @@ class _Found:
     nproc: int | None
     launcher: bool
     side: bool
+    bare: bool
+    """Nothing but the script's name, as prose mentions it."""
     section: str = field(default="")
     source: str = ""
 
@@ -113,7 +115,7 @@ def read_settings(text: str) -> RunCommand:
 def _headline_command(found: list[_Found], source: str) -> RunCommand:
     if not found:
         return RunCommand(source=source)
-    best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, len(c.env) > 0))
+    best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, not c.bare, len(c.env) > 0))
     choice = f"{best.nproc or 1} process{'es' if (best.nproc or 1) > 1 else ''}"
     if len(found) > 1:
         choice = f"one of {len(found)} commands: the first on {choice}" + (
@@ -168,6 +170,7 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
                 nproc=nproc,
                 launcher=any(word.rsplit("/", 1)[-1] in _LAUNCHERS or "distributed.run" in word for word in rest),
                 side=bool(_SIDE.search(section) or (in_fence and _SIDE_LEAD.search(lead))),
+                bare=not in_fence and len(rest) == 1 and not env,
                 section=section,
                 source=source,
             )

@@ -167,9 +167,18 @@ def claimed_first(logs: Sequence[Log], claim: float | None, declared: str = "") 
 def _ends_with(text: str, claim: float) -> bool:
     """Whether one of the last scores of a log is the claimed one, to four decimals at least."""
     decimals = max(4, len(repr(claim).partition(".")[2]))
-    scores = [line for line in text.split("\n") if "bpb" in line][-_LAST_SCORES:]
-    numbers = (float(number) for line in scores for number in _SCORE.findall(line))
-    return any(abs(number - claim) < 0.6 * 10.0**-decimals for number in numbers)
+    return any(abs(number - claim) < 0.6 * 10.0**-decimals for number in last_scores(text))
+
+
+def last_scores(text: str) -> list[float]:
+    """Numbers of the last lines that give a score."""
+    lines = [line for line in text.split("\n") if "bpb" in line.lower()][-_LAST_SCORES:]
+    return [float(number) for line in lines for number in _SCORE.findall(line)]
+
+
+def shows_training(text: str) -> bool:
+    """Whether a log shows a training step."""
+    return any("loss" in line and _FIRST_STEP.search(line) for line in text.split("\n"))
 
 
 def printed_settings(text: str) -> Mapping[str, str]:

@@ -116,3 +116,5 @@ class Submission:
     claims: Claims = field(default_factory=Claims)
     notes: tuple[str, ...] = ()
     """What could not be read and why (oversized log, broken submission.json), one line each."""
+    evaluator: Submission | None = None
+    """The same with the script that scored the headline, where another one trained; both are audited."""

@@ -155,7 +155,9 @@ def _describe(tree: Tree, path: str, below: list[str]) -> _Folder:
 def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], headline: str) -> Choice:
     best, why_folder = _best(tree, folders, headline)
     script, why_script = _preferred(best)
-    if all(_HELPER.search(one) for one in best.scripts) and best.claimed is None:
+    declared_score = read_claims(best.submission, "", "").val_bpb
+    claims = best.claimed if best.trains else declared_score  # a README of a study tells the scores of others
+    if all(_HELPER.search(one) for one in best.scripts) and claims is None:
         return Choice(
             reason=f"{best.path} holds tools only ({', '.join(_name(s) for s in best.scripts[:3])}), no training script"
         )
@@ -174,6 +176,7 @@ def _criteria(tree: Tree, headline: str) -> tuple[tuple[str, _Key], ...]:
         ("it alone holds a script that trains", lambda folder: folder.trains),
         ("its score is in the headline", lambda folder: _in_headline(folder, headline)),
         ("it alone has logs or a score in submission.json", lambda folder: folder.evidenced),
+        ("it alone has logs", lambda folder: folder.logged),
         ("it alone carries a submission.json", lambda folder: folder.submission is not None),
         ("its date is the newest", lambda folder: folder.date),
         ("it is in the record track", lambda folder: "non_record" not in folder.path),

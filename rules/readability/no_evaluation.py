@@ -4,7 +4,7 @@ What it does
 ------------
 Holds a submission in which no reported loss over validation tokens was found, whose logs print results that the script
 cannot print (and another size of the code), or whose log shows the messages of a function that adapts the model and
-that nothing in the script calls. When the claimed score itself is printed as a literal number, it is a flag.
+that nothing in the script calls. Where a second script scored the saved model, that one is asked. When the claimed score itself is printed as a literal number, it is a flag.
 
 Why it matters
 --------------
@@ -64,7 +64,7 @@ class NoEvaluation:
         if facts.broken is not None or facts.problem is not None or facts.tree is None:
             return
         if facts.run.headline is None:
-            if not facts.run.opaque:
+            if not facts.run.opaque and facts.submission.evaluator is None:
                 yield self._missing(facts)
             return
         for reason, line in _other_program(facts):

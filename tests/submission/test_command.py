@@ -98,6 +98,12 @@ def test_the_first_of_equal_commands_is_taken() -> None:
     assert read_command(text, NAMES).env == {"SEED": "1"}
 
 
+def test_a_script_that_prose_mentions_gives_way_to_one_that_is_started() -> None:
+    text = "Reading `old.py` once more showed it.\n\n```\npython new.py --mixed\n```\n"
+    command = read_command(text, ["old.py", "new.py"])
+    assert (command.script, command.argv) == ("new.py", ("--mixed",))
+
+
 def test_assignments_of_one_block_do_not_leak_into_the_next() -> None:
     text = "```\nA=1 B=2\n```\n\n```\npython train_gpt.py\n```"
     assert read_command(text, NAMES).env == {}

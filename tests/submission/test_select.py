@@ -83,6 +83,18 @@ def test_a_folder_with_a_run_on_record_beats_a_newer_draft() -> None:
     assert chosen(record(A, log=True) | record(B)) == f"{A}/train_gpt.py"
 
 
+def test_logs_tell_more_than_a_date_or_a_declared_score() -> None:
+    final = {path.replace(A, "FINAL"): data for path, data in record(A, 1.1, log=True).items()}
+    assert chosen(final | record(B, 1.2)) == "FINAL/train_gpt.py"
+
+
+def test_tools_beside_a_readme_that_tells_the_scores_of_others_are_no_submission() -> None:
+    files = {f"{A}/README.md": b"val_bpb: 1.1234", f"{A}/analyze.py": b"print('val_bpb')"}
+    choice = choose_script(FakeTree(files), "Energy of five runs")
+    assert choice.script is None
+    assert "tools only" in (choice.reason or "")
+
+
 def test_a_folder_that_declares_itself_beats_a_newer_script_alone() -> None:
     older = {f"{A}/submission.json": b'{"val_bpb": null}', **record(A)}
     assert chosen(older | record(B)) == f"{A}/train_gpt.py"
