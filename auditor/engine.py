@@ -107,8 +107,10 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     start = time.perf_counter()
     findings = [finding for rule in rules for finding in rule.check(facts)]
     if scored is not None:
-        # logs and claims are the same for both scripts
-        findings += [finding for rule in rules if rule.kind != "record" for finding in rule.check(scored)]
+        # logs and claims are the same for both scripts, and one often imports the other
+        said = {(finding.rule, finding.file, finding.line) for finding in findings}
+        again = [finding for rule in rules if rule.kind != "record" for finding in rule.check(scored)]
+        findings += [finding for finding in again if (finding.rule, finding.file, finding.line) not in said]
     timings["rules"] = _since(start)
     findings.sort(key=lambda f: (_RANK[f.level], f.file, f.line, f.rule))
     verdict, cls = decide(findings, rules)

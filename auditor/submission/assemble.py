@@ -85,12 +85,15 @@ def _with_evaluator(submission: Submission, files: list[str], message: str) -> S
         code = _code(tree, found.script)
     except PgolfError as error:
         return replace(submission, notes=(*notes, str(error)))
+    trainer = (submission.script or "").rpartition("/")[2].removesuffix(".py")
+    # from a folder of its own an evaluator puts the trainer's folder on the path
+    modules = {**submission.modules, trainer: submission.code}
     evaluator = replace(
         submission,
         script=found.script,
         chosen_because=found.because,
         code=code,
-        modules=_modules(tree, files, found.script, code, notes),
+        modules={**modules, **_modules(tree, files, found.script, code, notes)},
         logs=found.logs,
         command=_command(tree, files, found.script, submission.readme, message),
     )

@@ -21,6 +21,8 @@ _LABEL = re.compile(r"(?:^|\| )([A-Za-z][\w -]{2,40}[:=])", re.MULTILINE)
 """What stands before a printed value: `Loop: 50.1s | Wall: 87.6s` has two."""
 _RUNS = re.compile(r"^(?:if __name__ ==|print\()", re.MULTILINE)
 """A script does something of its own where a module only defines."""
+_TORCH = re.compile(r"^\s*(?:import|from) torch\b", re.MULTILINE)
+"""A tool that only adds up what logs say needs no tensors."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,15 @@ def find_evaluator(code: str, others: Sequence[tuple[str, str]], logs: Sequence[
     claimed = min(logs, key=lambda log: near[log.path], default=None)
     if claimed is None or near[claimed.path] >= BACKED_SPREAD or shows_training(claimed.text):
         return None
-    for path, text in others:
-        if _RUNS.search(text) and "bpb" in text and _is_of(claimed, text, code):
-            own = [log for log in logs if not shows_training(log.text) and _is_of(log, text, code)]
-            name = path.rpartition("/")[2]
-            return Evaluator(path, tuple(own), f"{name} printed the claimed score ({claimed.path.rpartition('/')[2]})")
-    return None
+    able = [(path, text) for path, text in others if _RUNS.search(text) and _TORCH.search(text) and "bpb" in text]
+    path, text = max(able, key=lambda other: _own_labels(claimed, other[1], code), default=("", ""))
+    if _own_labels(claimed, text, code) < MIN_LABELS:
+        return None
+    own = [log for log in logs if not shows_training(log.text) and _own_labels(log, text, code) >= MIN_LABELS]
+    name, shown = path.rpartition("/")[2], claimed.path.rpartition("/")[2]
+    return Evaluator(path, tuple(own), f"{name} printed the claimed score ({shown})")
 
 
-def _is_of(log: Log, text: str, code: str) -> bool:
-    """Whether labels of the log stand in `text` and not in `code`."""
-    labels = {match[1] for match in _LABEL.finditer(log.text)}
-    return sum(label in text and label not in code for label in labels) >= MIN_LABELS
+def _own_labels(log: Log, text: str, code: str) -> int:
+    """How many labels of the log stand in `text` and not in `code`."""
+    return sum(label in text and label not in code for label in {match[1] for match in _LABEL.finditer(log.text)})

@@ -169,14 +169,14 @@ def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], he
 _Key = Callable[[_Folder], Any]
 
 
-def _criteria(tree: Tree, headline: str) -> tuple[tuple[str, _Key], ...]:
+def _criteria(tree: Tree, headline: str, all_dated: bool) -> tuple[tuple[str, _Key], ...]:
     """What tells the headline's folder from the others, strongest first."""
     return (
         ("the others are copies of what the default branch holds", lambda folder: not _stale(tree, folder)),
         ("it alone holds a script that trains", lambda folder: folder.trains),
         ("its score is in the headline", lambda folder: _in_headline(folder, headline)),
         ("it alone has logs or a score in submission.json", lambda folder: folder.evidenced),
-        ("it alone has logs", lambda folder: folder.logged),
+        ("it alone has logs, and not every folder is dated", lambda folder: all_dated or folder.logged),
         ("it alone carries a submission.json", lambda folder: folder.submission is not None),
         ("its date is the newest", lambda folder: folder.date),
         ("it is in the record track", lambda folder: "non_record" not in folder.path),
@@ -188,7 +188,7 @@ def _criteria(tree: Tree, headline: str) -> tuple[tuple[str, _Key], ...]:
 def _best(tree: Tree, folders: list[_Folder], headline: str) -> tuple[_Folder, str]:
     """The folder of the headline, and the criterion that decided."""
     left, why = folders, ""
-    for reason, key in _criteria(tree, headline):
+    for reason, key in _criteria(tree, headline, all(any(folder.date) for folder in folders)):
         if len(left) == 1:
             break
         top = max(key(folder) for folder in left)

@@ -61,7 +61,7 @@ def submission(claim: float = 1.2003, **more: bytes) -> Submission:
         "submission.json": f'{{"val_bpb": {claim}}}'.encode(),
         "train.log": TRAINED,
         "blend.log": SCORED,
-        **{name.replace("_log", ".log"): data for name, data in more.items()},
+        **{name.replace("_log", ".log").replace("_py", ".py"): data for name, data in more.items()},
     }
     tree = FakeTree({f"{A}/{name}": data for name, data in files.items()})
     return assemble(Pull(target=Target(pr=1), tree=tree, headline=""))
@@ -82,6 +82,21 @@ def test_its_findings_decide_as_those_of_the_trainer_do() -> None:
     assert (report.verdict, report.cls) == ("flag", "val-token-ttt")
     assert {f.file for f in report.findings if f.level == "flag"} == {f"{A}/score_it.py"}
     assert audit(submission(claim=1.2101), catalogue()).verdict == "clean"
+
+
+def test_from_a_folder_of_its_own_it_still_imports_the_trainer() -> None:
+    moved = submission(score_it_py=b"", **{"tools/rescore_py": SCORER.encode()}).evaluator
+    assert moved is not None
+    assert moved.script == f"{A}/tools/rescore.py"
+    assert "train_gpt" in moved.modules
+
+
+def test_a_tool_that_adds_up_scores_is_no_evaluator() -> None:
+    tool = b"print('Checkpoint: bpb')\nprint('Loop:', 'Wall:')\n"
+    assert submission(score_it_py=tool).evaluator is None
+    found = submission(add_up_py=tool).evaluator
+    assert found is not None
+    assert found.script == f"{A}/score_it.py"
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,10 @@ def test_a_folder_with_a_run_on_record_beats_a_newer_draft() -> None:
     assert chosen(record(A, log=True) | record(B)) == f"{A}/train_gpt.py"
 
 
-def test_logs_tell_more_than_a_date_or_a_declared_score() -> None:
+def test_of_folders_that_are_not_all_dated_the_one_with_logs_wins() -> None:
     final = {path.replace(A, "FINAL"): data for path, data in record(A, 1.1, log=True).items()}
     assert chosen(final | record(B, 1.2)) == "FINAL/train_gpt.py"
+    assert chosen(record(A, 1.1, log=True) | record(B, 1.2)) == f"{B}/train_gpt.py"
 
 
 def test_tools_beside_a_readme_that_tells_the_scores_of_others_are_no_submission() -> None:
