@@ -4,7 +4,8 @@ What it does
 ------------
 Holds a submission in which no reported loss over validation tokens was found, whose logs print results that the script
 cannot print (and another size of the code), or whose log shows the messages of a function that adapts the model and
-that nothing in the script calls. Where a second script scored the saved model, that one is asked. When the claimed score itself is printed as a literal number, it is a flag.
+that nothing in the script calls. Where a second script scored the saved model, that one is asked. When the claimed
+score itself is printed as a literal number, it is a flag.
 
 Why it matters
 --------------

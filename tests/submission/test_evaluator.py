@@ -61,7 +61,10 @@ def submission(claim: float = 1.2003, **more: bytes) -> Submission:
         "submission.json": f'{{"val_bpb": {claim}}}'.encode(),
         "train.log": TRAINED,
         "blend.log": SCORED,
-        **{name.replace("_log", ".log").replace("_py", ".py"): data for name, data in more.items()},
+        **{
+            name.replace("_log", ".log").replace("_py", ".py").replace("tools_", "tools/"): data
+            for name, data in more.items()
+        },
     }
     tree = FakeTree({f"{A}/{name}": data for name, data in files.items()})
     return assemble(Pull(target=Target(pr=1), tree=tree, headline=""))
@@ -85,7 +88,7 @@ def test_its_findings_decide_as_those_of_the_trainer_do() -> None:
 
 
 def test_from_a_folder_of_its_own_it_still_imports_the_trainer() -> None:
-    moved = submission(score_it_py=b"", **{"tools/rescore_py": SCORER.encode()}).evaluator
+    moved = submission(score_it_py=b"", tools_rescore_py=SCORER.encode()).evaluator
     assert moved is not None
     assert moved.script == f"{A}/tools/rescore.py"
     assert "train_gpt" in moved.modules
