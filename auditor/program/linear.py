@@ -31,7 +31,7 @@ def add(left: Linear | None, right: Linear | None, sign: int = 1) -> Linear | No
     if left is None or right is None:
         return None
     if not right.terms:
-        return Linear(left.const + sign * right.const, left.terms)
+        return left if not right.const else Linear(left.const + sign * right.const, left.terms)
     total = dict(left.terms)
     for name, coefficient in right.terms:
         value = total.get(name, 0) + sign * coefficient

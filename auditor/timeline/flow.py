@@ -68,11 +68,12 @@ class Flow(Recorder):
 
     def age_taint(self, t: Taint, bit: int) -> Taint:
         """Content as seen from the next iteration of a loop."""
-        key = (t, bit)
+        inside = bool(t.crossings) and self.in_module()
+        key = (t, bit, inside)
         found = self.aged.get(key)
         if found is None:
             upd = self.age_updates(t.upd, bit)
-            crossings = t.crossings if self.in_module() else frozenset[int]()  # the next window comes after this one
+            crossings = t.crossings if inside else frozenset[int]()  # the next window comes after this one
             gates = _aged(t.gates, bit)
             toks = _aged(t.toks, bit)
             found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
@@ -133,4 +134,6 @@ class Flow(Recorder):
 
 def _aged(regions: frozenset[Region], bit: int) -> frozenset[Region]:
     """Regions as seen from the next iteration of a loop."""
+    if not any(r.loops & bit for r in regions):
+        return regions
     return frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in regions)

@@ -126,7 +126,7 @@ class Machine(Evaluator):
         self.state_reads: list[Read] = []
         self.read_numbers: dict[tuple[int, int], int] = {}
         self.val_models: dict[Obj, None] = {}
-        self.aged: dict[tuple[Taint, int], Taint] = {}
+        self.aged: dict[tuple[Taint, int, bool], Taint] = {}
         self.stack: list[Any] = []
         self.hooks: dict[Obj, list[Val]] = {}
         self.constants: dict[Any, Val] = {}

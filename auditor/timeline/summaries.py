@@ -331,16 +331,17 @@ def _substitute_region(r: Region, values: list[Val]) -> frozenset[Region]:
     end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
     loops, old = _expand(r.loops, values), _expand(r.old, values)
     return frozenset(
-        own._replace(
-            split=own.split if r.split == "val" else r.split,
-            loops=own.loops | loops,
-            old=own.old | old,
-            start=add(own.start, start),
-            end=add(own.end if from_end else own.start, end),
-            cut=r.cut or own.cut,
-            sliced=own.sliced | sliced,
-            shift=own.shift + r.shift,
-            site=r.site or own.site,
+        Region(
+            own.split if r.split == "val" else r.split,
+            own.loops | loops,
+            own.old | old,
+            add(own.start, start),
+            own.shift + r.shift,
+            r.site or own.site,
+            own.arg,
+            add(own.end if from_end else own.start, end),
+            r.cut or own.cut,
+            own.sliced | sliced,
         )
         for own in _leaf(values, r.arg).taint.toks
         if r.split == "val" or own.split == "val"  # else a decision that hangs on training tokens
