@@ -128,6 +128,7 @@ class Suspended:
     loops: list[LoopContext]
     active: int
     weak: int
+    unsure: int
     depth: int
     first_iteration: int
     in_training: int

@@ -11,7 +11,7 @@ a value that was made in an *earlier* iteration of L has bit L in `old`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from auditor.program.linear import Linear
 from auditor.timeline.axes import Axes
@@ -99,7 +99,7 @@ class Dep(NamedTuple):
 class Taint:
     """Content of a value; immutable and interned (use `taint`)."""
 
-    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "gates", "_hash")
+    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "gates")
 
     def __init__(
         self,
@@ -122,6 +122,7 @@ class Taint:
         self.gates = gates
 
 
+E = TypeVar("E")
 _EMPTY: frozenset[Any] = frozenset()
 _TAINTS: dict[tuple[Any, ...], Taint] = {}
 _JOINS: dict[tuple[int, int], Taint] = {}
@@ -194,16 +195,23 @@ def join_taint(a: Taint, b: Taint) -> Taint:
     found = _JOINS.get(key)
     if found is None:
         found = _JOINS[key] = taint(
-            a.toks | b.toks,
-            a.upd | b.upd,
-            a.deps | b.deps,
-            a.nll | b.nll,
-            a.counts | b.counts,
+            _union(a.toks, b.toks),
+            _union(a.upd, b.upd),
+            _union(a.deps, b.deps),
+            _union(a.nll, b.nll),
+            _union(a.counts, b.counts),
             a.flags | b.flags,
-            a.crossings | b.crossings,
-            a.gates | b.gates,
+            _union(a.crossings, b.crossings),
+            _union(a.gates, b.gates),
         )
     return found
+
+
+def _union(a: frozenset[E], b: frozenset[E]) -> frozenset[E]:
+    """`a | b`; one of them where that is the union, as its hash is known."""
+    if not b or a is b:
+        return a
+    return b if not a else a | b
 
 
 def with_flags(t: Taint, add: int = 0, drop: int = 0) -> Taint:

@@ -11,9 +11,12 @@ from auditor.engine import audit, deep, gather
 from auditor.submission import open_target
 from auditor.submission.model import Submission
 from auditor.timeline.events import Place, Timeline
+from auditor.timeline.frames import Impure
+from auditor.timeline.interpreter import Interpreter
 from auditor.timeline.machine import MAX_DEPTH
 from auditor.timeline.summaries import Summaries
 from rules import catalogue
+from rules.miniature import script
 from tests.scripts import outline, submission
 from tests.timeline.test_cases import CASES, of_case
 
@@ -101,3 +104,50 @@ run(torch.zeros(4))
 """
     deep(lambda: gather(submission(code), {}, {}))
     assert 1 <= entered.count("step") < 20
+
+
+_CACHED = """
+    class Table(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kept = torch.ones(4)
+            self.length = 0
+
+        def forward(self, x):
+            if self.length != x.size(1):
+                self.kept = x.new_ones(8)
+                self.length = x.size(1)
+            return x * 2
+
+    def evaluate(s, model, val):
+        first, second = Table(), Table()
+        x, y = window(val, 0, s.seq_len)
+        first(x)
+        first(x)
+        first(x)
+        second(x)
+        return plain_eval(s, model, val)
+"""
+
+
+def test_a_call_that_is_left_at_its_first_effect_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines: list[Interpreter] = []
+    left: list[Impure] = []
+    analyse, begin = Interpreter.analyse, Impure.__init__
+
+    def watched(self: Interpreter, tree: Any) -> Timeline:
+        machines.append(self)
+        return analyse(self, tree)
+
+    def counted(self: Impure, born: int) -> None:
+        left.append(self)
+        begin(self, born)
+
+    monkeypatch.setattr(Interpreter, "analyse", watched)
+    monkeypatch.setattr(Impure, "__init__", counted)
+    assert audit(submission(script(_CACHED)), catalogue()).verdict == "clean"
+    assert left, "the second table fills its cache although calls of the first one were pure"
+    for machine in machines:
+        counters = (machine.weak, machine.unsure, machine.in_training, machine.depth, machine.active)
+        assert counters == (0, 0, 0, 0, 0) and not machine.stack and not machine.loops
+        assert machine.marking is None and machine.frame.parent is None
