@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar
 
-from auditor.facts import Facts
+from auditor.facts import Facts, spelled
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.records.data import as_data
@@ -221,8 +221,7 @@ def with_log_evidence(facts: Facts) -> Facts:
 
 def _overridden(facts: Facts) -> set[int]:
     """Lines of branches that test what the user set: `--env` is stronger than any log."""
-    given = {name for name, (_, source) in facts.settings.items() if source == "--env"}
-    given |= {name.lower() for name in given}
+    given = spelled(name for name, (_, source) in facts.settings.items() if source == "--env")
     return {node.lineno for node in facts.index.branches if given & facts.index.settings(node.test)} if given else set()
 
 

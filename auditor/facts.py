@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -49,6 +49,11 @@ class Facts:
         return tuple(self.text.split("\n"))
 
     @cached_property
+    def module_lines(self) -> Mapping[str, list[str]]:
+        """Source lines of the sibling modules."""
+        return {name: text.split("\n") for name, text in self.module_texts.items()}
+
+    @cached_property
     def run(self) -> Timeline:
         """The timeline of the reported run."""
         return self.timeline(self.settings)
@@ -61,8 +66,7 @@ class Facts:
     @cached_property
     def changed(self) -> frozenset[str]:
         """Switches that the run has otherwise than the script's defaults, by environment name and in lower case."""
-        names = {name for name, read in self.run.config.items() if _switched(read.value, read.default)}
-        return frozenset(names | {name.lower() for name in names})
+        return spelled(name for name, read in self.run.config.items() if _switched(read.value, read.default))
 
     def activation(self, place: Place) -> tuple[Activation, tuple[str, ...]]:
         """Whether defaults lead to a place or a switch that the run changed; and the switches on the way there.
@@ -82,7 +86,7 @@ class Facts:
             elif not self.changed.isdisjoint(names):
                 activation = "run"
             for name, read in self.run.config.items():
-                if name in names or name.lower() in names:
+                if not names.isdisjoint(spelled([name])):
                     switches[f"{name}={read.value} ({read.source})"] = None
         return activation, tuple(switches)[:MAX_SWITCHES]
 
@@ -107,7 +111,7 @@ class Facts:
 
     def line(self, number: int, module: str = "") -> str:
         """One source line of the script, or of a sibling module, stripped."""
-        lines = self.module_texts[module].split("\n") if module else self.lines
+        lines = self.module_lines[module] if module else self.lines
         return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
     def step(self, place: Place, note: str) -> Step:
@@ -166,6 +170,12 @@ class Facts:
     def may_hide(self) -> bool:
         """Whether code that the run leaves out calls anything that could update state."""
         return any(self.index.updates(s.line, s.end_line) for s in self.run.skipped)
+
+
+def spelled(names: Iterable[str]) -> frozenset[str]:
+    """Settings by environment name and in lower case, as scripts name the variables that hold them."""
+    given = frozenset(names)
+    return given | {name.lower() for name in given}
 
 
 def _switched(value: str, default: str) -> bool:

@@ -35,7 +35,6 @@ from auditor.timeline.values import (
 )
 
 MAX_ARGUMENTS = 16
-_LOW = (1 << MAX_ARGUMENTS) - 1
 _MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
 _END = Linear(0, ((-1_000_000, 1),))
