@@ -8,6 +8,7 @@ from rules.base import Rule
 from rules.calibration.val_calibration import ValCalibration
 from rules.causality.bos_boundary_leak import BosBoundaryLeak
 from rules.causality.non_causal import NonCausal
+from rules.causality.undecodable_order import UndecodableOrder
 from rules.data.external_data_or_network import ExternalDataOrNetwork
 from rules.data.state_outside_artifact import StateOutsideArtifact
 from rules.data.val_in_train import ValInTrain
@@ -59,6 +60,7 @@ def catalogue() -> tuple[Rule, ...]:
         NonCausal(),
         BosBoundaryLeak(),
         ExternalDataOrNetwork(),
+        UndecodableOrder(),
         StateOutsideArtifact(),
         BrokenScript(),
         OpaqueCode(),

@@ -194,6 +194,8 @@ class ReportEvent:
     """The loss was kept because it was the smaller one of several evaluations."""
     outside: bool = False
     """The loss depends on what another program wrote."""
+    filled: bool = False
+    """The loss depends on arrays that native code filled from validation tokens."""
     copied: bool = False
     """The loss was changed where a stored token equals the scored one."""
 
@@ -267,6 +269,10 @@ class Timeline:
     """The last time that weights were written to a file or buffer."""
     restored: Moment | None = None
     """The last time before the end that weights were set from a state dict or a file, or a new model was made."""
+    sorted_loops: int = 0
+    """Loops (bits) that walk through validation tokens in the order of a sorted list."""
+    filled_in: int = -1
+    """Loops (bits) around every call of native code that is given validation tokens."""
     workers: dict[int, str] = field(default_factory=dict)
     """Commands that start another program, by line."""
     copies: list[Place] = field(default_factory=list)

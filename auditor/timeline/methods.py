@@ -26,6 +26,7 @@ from auditor.timeline.values import (
     join_taint,
     of_obj,
     of_taint,
+    reordered,
     vary,
     with_flags,
 )
@@ -260,6 +261,14 @@ def _map(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) ->
     return None
 
 
+def _sort(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`items.sort(key=...)`, in place."""
+    for obj in base.objs if "key" in kwargs else ():
+        if obj.kind == "list" and obj.elem is not None:
+            self.store_elem(obj, reordered(obj.elem))
+    return None
+
+
 def _places(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     """The order of the elements, or which of them hold something, by their positions."""
     t = self.content(base)
@@ -289,6 +298,7 @@ METHODS.update(
         "glob": _glob,
         "rglob": _glob,
         "copy_": _copy,
+        "sort": _sort,
         "argsort": _places,
         "nonzero": _places,
         "argwhere": _places,

@@ -21,6 +21,7 @@ from auditor.timeline.values import (
     join_taint,
     of_obj,
     of_taint,
+    reordered,
     retaint,
     with_flags,
 )
@@ -206,10 +207,12 @@ def _sequence(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
         obj = self.alloc("list", "list", node)
         obj.fields.update(enumerate(v.items))
         return of_obj(obj)
-    if v.objs and v.objs[0].kind in ("list", "opt"):
+    by_key = last == "sorted" and "key" in kwargs
+    if v.objs and v.objs[0].kind in ("list", "opt") and not (by_key and v.objs[0].elem is not None):
         return v
     obj = self.alloc("list", "list", node)
-    self.store_elem(obj, self.iterate(v, node, 0))
+    element = self.iterate(v, node, 0)
+    self.store_elem(obj, reordered(element) if by_key else element)
     return Val(objs=(obj,), loops=v.loops, old=v.old, taint=with_flags(v.taint))
 
 

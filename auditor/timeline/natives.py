@@ -8,7 +8,7 @@ import re
 from auditor.program.native import LOSS, TOKEN, Reading, reading
 from auditor.timeline.library import Library
 from auditor.timeline.registry import Args
-from auditor.timeline.values import BITS, DIFF, NONE, Taint, Val, join_taint, of_taint, taint, with_flags
+from auditor.timeline.values import BITS, DIFF, FILLED, NONE, Taint, Val, join_taint, of_taint, taint, with_flags
 
 _IN_BITS = re.compile(r"\blog2f?\s*\(|\blog\s*\(\s*2(?:\.0*)?\s*\)|\b0\.69314|\b1\.4426")
 
@@ -21,6 +21,8 @@ class Natives(Library):
         contents = [self.content(arg) for arg in args]
         result = self.apply_unknown(args, {}, node)
         if not any(t.nll for t in contents):
+            if any(map(_is_token, contents)):
+                self.fill(args, contents, node)
             return result
         everything = result.taint
         for t in contents:
@@ -45,6 +47,15 @@ class Natives(Library):
                 if obj.kind == "tensor" and not given.nll and not given.toks:
                     self.add_content(obj, everything)
         return of_taint(everything, result.loops, result.old)
+
+    def fill(self, args: Args, contents: list[Taint], node: ast.AST) -> None:
+        """Native code is given validation tokens: it may fill the other arrays from them."""
+        for arg, given in zip(args, contents, strict=True):
+            for obj in arg.objs:
+                if obj.kind == "tensor" and not given.toks:
+                    self.add_content(obj, taint(flags=FILLED))
+        self.timeline.filled_in &= self.active
+        self.effect()
 
     def native_reading(self, name: str, contents: list[Taint]) -> tuple[Reading | None, bool]:
         """What the C text that defines a function makes of its arguments, and whether it counts in bits."""

@@ -28,6 +28,7 @@ from auditor.timeline.order import independent
 from auditor.timeline.values import (
     COPY,
     DIFF,
+    FILLED,
     GRAD,
     MAPPED,
     OUTSIDE,
@@ -255,6 +256,7 @@ class Recorder(Machine):
             found.bits |= bits
             found.order = self.tick()
         found.copied |= bool(t.flags & COPY)
+        found.filled |= bool(t.flags & FILLED)
         found.outside |= bool(t.flags & OUTSIDE)
         found.chosen_parts |= bool(t.flags & PART)
         found.chosen_whole |= bool(t.flags & WHOLE)
@@ -278,6 +280,13 @@ class Recorder(Machine):
     def moment(self, node: ast.AST) -> Moment:
         """Here and now."""
         return Moment(self.tick(), self.place(getattr(node, "lineno", 0)))
+
+    def note_sorted(self, index: Val) -> None:
+        """Tokens are read at places in a sorted list: the outermost loop they move with is not in stream order."""
+        self.effect()
+        walks = next((context.loop for context in self.loops if context.loop.bit & index.loops), None)
+        if walks is not None:
+            self.timeline.sorted_loops |= walks.bit
 
     def note_restored(self, node: ast.AST) -> None:
         """Weights are set, or a new model is made."""

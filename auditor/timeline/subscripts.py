@@ -27,6 +27,7 @@ from auditor.timeline.values import (
     PIECE,
     PLACES,
     PROB,
+    SORTED,
     UNKNOWN,
     VOCAB,
     Cut,
@@ -318,6 +319,8 @@ class Subscripts(Operators):
         if t is NONE and key is NONE and not plain:
             return of_taint(NONE, base.loops | index.loops, base.old | index.old)
         key_is_val = any(r.split == "val" for r in key.toks) and not key.flags & PLACES
+        if key.flags & SORTED and t.toks and not t.flags & DIFF:
+            self.note_sorted(index)
         if (
             key_is_val
             and t.flags & DIFF

@@ -42,6 +42,8 @@ LOOKED = 1 << 20  # looked up in a table by validation tokens
 SHARE = 1 << 21  # a look-up divided by a look-up: a count by a count, at most one
 TRAINING = 1 << 22  # true while the model is in training mode only
 PLACES = 1 << 23  # where elements stand once sorted: positions in an array, not what the array holds
+FILLED = 1 << 25  # an array that native code filled from validation tokens
+SORTED = 1 << 24  # comes from a list that was sorted by a key: not in the order of the stream
 
 MAX_REGIONS = 16
 
@@ -353,6 +355,14 @@ def of_obj(obj: Obj) -> Val:
 def retaint(v: Val, t: Taint) -> Val:
     """`v` with another content."""
     return v if v.taint is t else Val(v.const, v.items, v.objs, v.lin, v.loops, v.old, t, v.axes)
+
+
+def reordered(v: Val) -> Val:
+    """An element of a list that was sorted by a key: numbers that differ from element to element are marked."""
+    if v.items is not None:
+        return Val(v.const, tuple(map(reordered, v.items)), v.objs, v.lin, v.loops, v.old, v.taint, v.axes)
+    number = v.loops and not v.objs and v.const is NOCONST and not v.taint.flags & (PATH_VAL | PATH_TRAIN)
+    return retaint(v, with_flags(v.taint, SORTED)) if number else v
 
 
 def is_params(v: Val) -> bool:
