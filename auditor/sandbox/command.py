@@ -1,0 +1,89 @@
+"""The bubblewrap command that makes the walls, and what of the host can be seen through them.
+
+Everything is mounted read-only but one folder in memory, `/tmp`, which is bounded in size. `/dev` is read-only, without
+terminals and without `/dev/zero` (shared mappings of it escape the watch on memory). The user is unprivileged: in a
+user namespace of its own where pgolf runs as an ordinary user; with a number that nobody else has where pgolf is root.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.sandbox.model import Limits, Mount
+
+WORKSPACE = Path("/tmp/work")
+"""Where the program finds its workspace, and its working directory."""
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+LINKER = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
+DEVICES = ("null", "full", "random", "urandom")
+MASKED = (
+    *("acpi", "asound", "buddyinfo", "bus", "cmdline", "config.gz", "diskstats", "driver", "fs", "interrupts", "iomem"),
+    *("ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags"),
+    *("latency_stats", "locks", "mdstat", "modules", "pagetypeinfo", "partitions", "pressure", "sched_debug", "scsi"),
+    *("schedstat", "slabinfo", "softirqs", "swaps", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo"),
+    *("vmstat", "zoneinfo"),
+)
+"""Of /proc, what tells of the host and is not about processes, the processor or the amount of memory."""
+OWN_UIDS = range(0x7000_0000, 0x7800_0000)
+"""User numbers that no distribution and no systemd hands out (systemd.io/UIDS-GIDS)."""
+INSIDE_UID = 65534
+"""What an ordinary user is called in its own user namespace."""
+
+
+def own_uid() -> int | None:
+    """As root: a user number for one run, so that the kernel counts its processes apart. Else none is needed."""
+    return secrets.choice(OWN_UIDS) if os.geteuid() == 0 else None
+
+
+def interpreter() -> list[Mount]:
+    """This Python and its packages, at the paths they have on the host, wherever they lie."""
+    homes = {Path(home).absolute() for home in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)}
+    homes.add(Path(os.path.realpath(sys.executable)).parent)
+    outside = [home for home in homes if not home.is_relative_to("/usr")]
+    outermost = [home for home in outside if not any(home != other and home.is_relative_to(other) for other in outside)]
+    return [Mount(home, home) for home in sorted(outermost)]
+
+
+def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits: Limits, seccomp: int) -> list[str]:
+    """The command up to the program; `seccomp` is a descriptor from which bwrap reads the filter.
+
+    `uid` is what the program's first process will change to, for which it is left the capability; None where a user
+    namespace does that.
+    """
+    command = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    command += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop", "ALL"]
+    if uid is None:
+        command += ["--unshare-user", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID)]
+    else:
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    for path in map(Path, SYSTEM):
+        if path.is_symlink():
+            command += ["--symlink", os.readlink(path), str(path)]
+        elif path.exists():
+            command += ["--ro-bind", str(path), str(path)]
+    for file in LINKER:
+        command += ["--ro-bind-try", file, file]
+    command += ["--proc", "/proc"]
+    for name in MASKED:
+        masked = Path("/proc", name)
+        if masked.is_dir():
+            command += ["--tmpfs", str(masked), "--remount-ro", str(masked)]
+        elif masked.exists():
+            command += ["--ro-bind", "/dev/null", str(masked)]
+    command += ["--tmpfs", "/dev"]
+    for device in DEVICES:
+        command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    for link, name in (("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr")):
+        command += ["--symlink", link, f"/dev/{name}"]
+    command += ["--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev"]
+    command += ["--perms", "1777", "--size", str(limits.disk_mb << 20), "--tmpfs", "/tmp"]
+    for mount in (*interpreter(), *readonly):
+        for parent in reversed(mount.target.parents[:-1]):
+            command += ["--perms", "0755", "--dir", str(parent)]  # else as closed as on the host, such as /root
+        command += ["--ro-bind", str(mount.source.absolute()), str(mount.target)]
+    return [*command, "--remount-ro", "/", "--chdir", "/", "--seccomp", str(seccomp), "--"]
