@@ -19,6 +19,7 @@ from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.records.data import as_data
 from auditor.submission.claims import stated_scores
+from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
@@ -193,7 +194,7 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     timings["parse"] = _since(start)
     start = time.perf_counter()
     file = name + ("!unpacked" if packing else "")
-    config = settings(submission, text, env)
+    config = settings(submission, "\n".join([text, *siblings.values()]), env)
     facts = Facts(submission, file, text, tree, config, modules, siblings, unreadable, packing, problem, broken)
     if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
@@ -206,7 +207,8 @@ def with_log_evidence(facts: Facts) -> Facts:
     """Correct the configuration by the log: switch on what it shows to have run, off what it must show and lacks."""
     assert facts.tree is not None
     log = facts.submission.logs[0]
-    lines = frozenset(line.strip() for line in log.text.splitlines()[:LOG_LINES])
+    parts = of_one_run(facts.submission.logs)
+    lines = frozenset(line.strip() for part in parts for line in part.text.splitlines()[:LOG_LINES])
     messages = Messages(facts.tree, facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
     chosen = _overridden(facts)

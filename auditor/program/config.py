@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission
 
 Settings = dict[str, tuple[str, str]]
@@ -29,7 +30,7 @@ def settings(submission: Submission, code: str, overrides: Mapping[str, str]) ->
         merged["WORLD_SIZE"] = (str(command.nproc), "command")
     for name, value in command.env.items():
         merged[name] = (value, "command")
-    for log in submission.logs[:1]:
+    for log in reversed(of_one_run(submission.logs)):
         for name, value in log.config.items():
             upper = name.upper()
             if upper in known and upper not in _PROCESS:

@@ -15,7 +15,7 @@ from auditor.submission.model import Log
 
 MAX_LOG = 8 << 20
 """Bytes that are kept of one log: the head with the settings and the tail with the results."""
-_HEAD, _TAIL = 6 << 20, 2 << 20
+_KEPT_HEAD, _KEPT_TAIL = 6 << 20, 2 << 20
 _LONGEST_LINE = 8_000
 _LAST_HEADER = 5_000
 """Settings stand in the first lines; a log that never shows a training step is not searched further."""
@@ -45,8 +45,13 @@ _FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*\d+(?:/\d+)?\s.*loss|\d+/\d+ (
 _PAIR = re.compile(r"(?<![\w./%-])([A-Za-z_]\w*)[:=](\[[^\]\n]{0,300}\]|'[^'\n]*'|\"[^\"\n]*\"|[^\s:=,;][^\s,;]*)")
 _WHOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:=]\s+(\S.{0,400}?)\s*$")
 _LATE = re.compile(r"\s*\w+(?::\w+)*:(?:start|enabled|disabled|on|off|config|settings?|begin)\b")
+_HEAD = re.compile(r"\s*([A-Za-z]\w*):\s+\w+=")
+"""What the settings on a line belong to: `cache: mode=on order=5`."""
 _SCORE = re.compile(r"(?<![\w.])[0-4]\.\d{4,}")
 _LAST_SCORES = 8
+_TIMED = re.compile(r"^.*train_loss:.*\btrain_time:\d.*$", re.MULTILINE)
+_SAME_TIMES = 3
+"""Steps at the very same times are of one run."""
 _DECLARED = re.compile(r'"([\w ]*bpb[\w ]*|[\w ]*\d)"\s*:\s*"?([0-4]\.\d{5,})(?!\d)')
 """A score in `submission.json`, by its name or by its seed."""
 _OTHER_STAGE = re.compile(r"pre|quant|round|std|base", re.IGNORECASE)
@@ -65,9 +70,9 @@ def read_log(path: str, data: bytes, script_lines: Collection[str]) -> tuple[Log
     """
     note = None
     if len(data) > MAX_LOG:
-        note = f"{path!r}: {len(data):,} bytes, of which the first {_HEAD:,} and the last {_TAIL:,} were read"
-        cut = data[:_HEAD].count(b"\n") + 1, data[_HEAD:-_TAIL].count(b"\n")
-        data = data[:_HEAD] + b"\n" + data[-_TAIL:]
+        note = f"{path!r}: {len(data):,} bytes, of which the first {_KEPT_HEAD:,} and the last {_KEPT_TAIL:,} were read"
+        cut = data[:_KEPT_HEAD].count(b"\n") + 1, data[_KEPT_HEAD:-_KEPT_TAIL].count(b"\n")
+        data = data[:_KEPT_HEAD] + b"\n" + data[-_KEPT_TAIL:]
     else:
         cut = 0, 0
     numbers, lines = _own_lines(decode(data), script_lines)
@@ -170,6 +175,14 @@ def _ends_with(text: str, claim: float) -> bool:
     return any(abs(number - claim) < 0.6 * 10.0**-decimals for number in last_scores(text))
 
 
+def of_one_run(logs: Sequence[Log]) -> tuple[Log, ...]:
+    """The first log, and others of the same run: a console and a log file show the same steps at the same times."""
+    if len(logs) < 2:
+        return tuple(logs)
+    times = set(_TIMED.findall(logs[0].text))
+    return (logs[0], *(log for log in logs[1:] if len(times & set(_TIMED.findall(log.text))) >= _SAME_TIMES))
+
+
 def last_scores(text: str) -> list[float]:
     """Numbers of the last lines that give a score."""
     lines = [line for line in text.split("\n") if "bpb" in line.lower()][-_LAST_SCORES:]
@@ -199,8 +212,11 @@ def printed_settings(text: str) -> Mapping[str, str]:
         pairs = _PAIR.findall(line)
         if not pairs and (whole := _WHOLE.match(line)):
             pairs = [(whole[1], whole[2])]
+        head = _HEAD.match(line)
         for name, value in pairs:
             if training and _RESULT_KEY.search(name):
                 continue
             config.setdefault(name, value.strip("'\""))
+            if head:
+                config.setdefault(f"{head[1]}_{name}", value.strip("'\""))
     return config

@@ -49,6 +49,7 @@ class Effect(NamedTuple):
 
 
 LOST = Effect(None)
+NOT_CROPPED = "a convolution is padded on both sides and not cropped"
 
 
 def index_of(axes: Axes, dim: int) -> int | None:
@@ -151,10 +152,10 @@ def flattened(axes: Axes, first: int, last: int) -> Effect:
 
 def cut(tag: str, low: int | str | None, high: int | str | None) -> str:
     """The letter of an axis after a slice; bounds are constants, or the letter of an axis whose length they are."""
+    if tag == "C" and high not in (None, "C"):
+        return "T" if low in (None, 0) else "-"
     if tag not in POSITIONS or (low in (None, 0) and (high is None or high == tag or high == "T")):
         return tag
-    if tag == "C":
-        return "T" if low in (None, 0) else "-"
     if low in (None, 0):
         known = {("T", -1): "I", ("T", 1): "H", ("L", -1): "P"}
         return known.get((tag, high), "-") if isinstance(high, int) else "-"
@@ -191,7 +192,7 @@ def joined(parts: Sequence[Axes | None], dim: int) -> Effect:
 def broadcast(a: Axes, b: Axes, adds: bool) -> Effect:
     """Two tensors of known axes are added (`adds`) or multiplied."""
     rank = max(len(a.tags), len(b.tags))
-    out, previous = "", False
+    out, previous, ahead = "", False, False
     boundary = a.boundary or b.boundary
     for x, y in zip(a.tags.rjust(rank, "1"), b.tags.rjust(rank, "1"), strict=True):
         pair = {x, y}
@@ -206,12 +207,16 @@ def broadcast(a: Axes, b: Axes, adds: bool) -> Effect:
             tag = current if adds or masked else earlier
         elif pair == {"T", "M"}:
             tag = "M"
+        elif pair == {"T", "C"}:  # of the same length although nothing was cropped
+            tag, ahead = "T", True
         else:
             return LOST
         if boundary and not adds:
             tag = {"P": "T", "I": "A"}.get(tag, tag)
         out += tag
     axes = Axes(out, boundary=(boundary and not adds) or (a.boundary and b.boundary))
+    if ahead:
+        return Effect(axes, NOT_CROPPED)
     return Effect(axes, "each position is blended with the one before" if previous else "", "previous")
 
 

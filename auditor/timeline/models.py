@@ -217,6 +217,8 @@ def _sequence(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
 
 
 def _dict(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    if not kwargs and any(obj.kind == "lib" and obj.name == "os.environ" for v in args for obj in v.objs):
+        return args[0]  # a copy of the environment
     obj = self.alloc("dict", "dict", node)
     for v in args:
         for other in v.objs:

@@ -376,7 +376,7 @@ def of_module(obj: Obj, args: Args, kwargs: Kwargs) -> Effect:
 
 def _convolved(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
     """A convolution that keeps the length of its input with padding on both sides looks ahead."""
-    if len(a.tags) != 3 or a.tags[-1] not in "TL":
+    if len(a.tags) != 3 or a.tags[-1] not in "TLC":
         return LOST
 
     def given(name: str, at: int, default: int) -> object:
@@ -386,11 +386,13 @@ def _convolved(a: Axes, args: Args, kwargs: Kwargs) -> Effect:
 
     kernel, padding, dilation = given("kernel_size", 2, 0), given("padding", 4, 0), given("dilation", 5, 1)
     tags = a.tags[:-2] + "-T"
+    if a.tags[-1] == "C":
+        return Effect(Axes(tags[:-1] + "C")) if kernel == 1 else LOST
     if not isinstance(kernel, int) or not isinstance(dilation, int):
-        return Effect(Axes(tags))
+        return Effect(Axes(tags if padding == 0 or a.tags[-1] == "L" else tags[:-1] + "C"))
     same = padding == "same" or (isinstance(padding, int) and 2 * padding == (kernel - 1) * dilation)
     if kernel > 1 and same and a.tags[-1] == "T" and given("stride", 3, 1) == 1:
-        return Effect(Axes(tags), "a convolution is padded on both sides and not cropped")
+        return Effect(Axes(tags), ax.NOT_CROPPED)
     longer = isinstance(padding, int) and padding > 0 and not same
     return Effect(Axes(tags[:-1] + "C" if longer else tags))
 

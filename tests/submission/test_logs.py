@@ -121,6 +121,12 @@ def test_several_settings_on_one_line_in_either_spelling() -> None:
     }
 
 
+def test_settings_of_a_part_are_known_by_its_name_too() -> None:
+    config = printed_settings("cache: mode=on order=5\n")
+    assert config["mode"] == config["cache_mode"] == "on"
+    assert config["cache_order"] == "5"
+
+
 def test_the_first_value_wins() -> None:
     assert printed_settings("seed:1\nseed:2\n")["seed"] == "1"
 
@@ -181,8 +187,8 @@ def test_hostile_bytes_become_plain_text(data: bytes, text: str) -> None:
 
 def test_a_long_log_keeps_its_head_and_its_tail_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_LOG", 1000)
-    monkeypatch.setattr(module, "_HEAD", 600)
-    monkeypatch.setattr(module, "_TAIL", 400)
+    monkeypatch.setattr(module, "_KEPT_HEAD", 600)
+    monkeypatch.setattr(module, "_KEPT_TAIL", 400)
     log, note = read_log("a.log", b"seed:7\n" + b"filler line\n" * 500 + b"final val_bpb:1.1\n", ())
     assert log is not None
     assert log.config["seed"] == "7"
