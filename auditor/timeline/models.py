@@ -7,7 +7,7 @@ import os.path
 
 from auditor.program.linear import atom
 from auditor.timeline.library import Library
-from auditor.timeline.registry import FUNCTIONS, PATHS, Args, Kwargs
+from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
 from auditor.timeline.values import (
     BITS,
     NOCONST,
@@ -18,6 +18,7 @@ from auditor.timeline.values import (
     Obj,
     Val,
     constant,
+    is_params,
     join_taint,
     of_obj,
     of_taint,
@@ -390,6 +391,18 @@ def _thread(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
     return None
 
 
+def _foreach(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`torch._foreach_add_(parameters, others)`: every parameter is changed in place with its share of the others."""
+    changed = self.iterate(args[0], node, 0) if len(args) > 1 else UNKNOWN
+    if not is_params(changed):
+        return None
+    value = self.unknown(*(self.iterate(v, node, 0) for v in args[1:]))
+    if path.endswith("_copy_"):
+        return METHODS["copy_"](self, changed, [value], {}, node)
+    self.write_parameters(changed, value, node)
+    return NONE_VAL
+
+
 def _import(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     """`__import__(name)`: known when the name is; computed names are for `note_unread`."""
     if not args or not isinstance(args[0].const, str):
@@ -401,6 +414,7 @@ PATHS["builtins.__import__"] = PATHS["importlib.import_module"] = _import
 PATHS["threading.Thread"] = PATHS["multiprocessing.Process"] = _thread
 PATHS.update(
     {
+        **{f"torch._foreach_{name}_": _foreach for name in ("add", "sub", "lerp", "copy", "addcmul", "addcdiv")},
         "os.environ.get": _environ_get,
         "os.getenv": _environ_get,
         "os.environ.setdefault": _environ_setdefault,

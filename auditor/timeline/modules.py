@@ -234,6 +234,9 @@ class Modules(Summaries):
             self.collect_children(obj, children, 0)
         for child in children:
             self.states.pop(child, None)
+        for number, _ in upd:
+            if number >= 0:
+                self.update_list[number].local_state = False
         for obj in base.objs:
             if upd:
                 self.states[obj] = upd

@@ -7,12 +7,16 @@ import ast
 from auditor.timeline.files import Files
 from auditor.timeline.registry import Args, Kwargs
 from auditor.timeline.values import (
+    DIFF,
+    STATE,
     Carried,
     Obj,
     Region,
     Taint,
     Val,
     of_obj,
+    of_taint,
+    taint,
 )
 
 
@@ -49,6 +53,8 @@ class Training(Files):
             event.optimizer = event.optimizer or optimizer
         for holder in holders:
             self.add_state(holder, upd)
+            if holder.kind == "list":  # copies of weights
+                self.store_elem(holder, of_taint(taint(upd=upd, flags=DIFF | STATE)))
         for number in self.pending:
             self.note_applied(number, node, Val(objs=holders))
 
@@ -71,6 +77,8 @@ class Training(Files):
             elif obj.kind in ("list", "dict") and depth < 6:
                 if obj.elem is not None:
                     self.collect_holders(obj.elem, out, depth + 1)
+                    if obj.kind == "list" and not obj.elem.objs and obj.elem.taint.flags & STATE:
+                        out[obj] = None
                 for item in obj.fields.values():
                     self.collect_holders(item, out, depth + 1)
             elif obj.kind == "opt" and obj.extra:
