@@ -115,8 +115,10 @@ class OptimConfig:
     """`quintic` (five equal steps) or `polar-express` (five tuned ones)."""
     row_normalize: bool = False
     """Divide each row of the update by its norm before it is orthogonalised (PR #1217)."""
-    small_matrices: str = "muon"
-    """Who trains the projections outside the blocks and the attention gates: `muon` or `adam` (banked scripts)."""
+    projections: str = "muon"
+    """Who trains the projections of hashed and value embeddings: `muon` or `adam` (banked scripts)."""
+    gates: str = "adam"
+    """Who trains the matrices of gates: `muon` (PR #490, by accident of their names) or `adam`."""
     matrix_decay: float = 0.0
     scalar_decay: float = 0.0
     embedding_decay: float = 0.0
@@ -129,7 +131,8 @@ class OptimConfig:
     def __post_init__(self) -> None:
         """Refuse unknown choices."""
         check(self.newton_schulz in ("quintic", "polar-express"), "unknown optim.newton_schulz")
-        check(self.small_matrices in ("muon", "adam"), "unknown optim.small_matrices")
+        check(self.projections in ("muon", "adam"), "unknown optim.projections")
+        check(self.gates in ("muon", "adam"), "unknown optim.gates")
 
 
 @dataclass(frozen=True)

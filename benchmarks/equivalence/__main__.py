@@ -1,0 +1,165 @@
+"""The reference against the published scripts: logits under the same weights, matrices after the same optimiser steps.
+
+    python -m benchmarks.equivalence --mirror GITDIR [--only baseline,pr549]
+
+Each script is imported, unchanged, in the sandbox under the settings of our preset; nothing but numbers comes back.
+Both sides compute in float32 on a CPU. Exit code 0 when every difference is below the tolerance, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from auditor.program.fstrings import parse
+from auditor.sandbox import Limits, Status, run
+from auditor.submission import open_target
+from auditor.submission.unpack import unpack
+from auditor.verdict import PgolfError
+from benchmarks.equivalence.names import environment, renamed
+from benchmarks.equivalence.weights import MATRICES, STEPS, Array, noise, tokens, weights
+from reference_impl.config import OptimConfig, load_preset
+from reference_impl.model import GPT
+from reference_impl.optim.muon import Muon
+from reference_impl.optim.world import World
+
+PRESETS = ("baseline", "pr290", "pr490", "pr549", "pr715", "pr1019", "pr1092", "pr1394", "pr1493")
+LIMITS = Limits(cpu_s=240, wall_s=300, memory_mb=4096, result_bytes=16 << 20)
+TOLERANCE = 1e-5
+"""Largest difference allowed, relative to the largest number on the script's side."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One array of both sides."""
+
+    preset: str
+    what: str
+    difference: float
+    """Largest absolute difference, over the largest absolute value."""
+
+
+def relative(ours: Array, theirs: Array) -> float:
+    """Largest absolute difference over the largest absolute value of the other side."""
+    if ours.shape != theirs.shape:
+        return float("inf")
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+def compare(preset: str, files: Mapping[str, bytes]) -> list[Compared]:
+    """What the sandboxed script left behind, against the reference."""
+    config = load_preset(preset)
+    theirs = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in files.items() if "npy" in name}
+    about = json.loads(files["about.json"])
+    shapes: dict[str, list[int]] = about["shapes"]
+    model = GPT(config.model)
+    published = {name: weights(name, shape) for name, shape in shapes.items()}
+    model.load_state_dict({name: torch.tensor(value) for name, value in renamed(published).items()}, strict=True)
+    rows = torch.tensor(tokens(config.model.vocab, 65))[:, :-1]
+    found = []
+    for name, recur in (("plain", False), ("recurrent", True)):
+        if f"logits-{name}.npy" in theirs:
+            with torch.no_grad():
+                ours = model(rows, recur=recur).flatten(0, 1).numpy()
+            found.append(
+                Compared(preset, f"logits, {name}", relative(ours, theirs[f"logits-{name}.npy"].reshape(ours.shape)))
+            )
+    for i, ours in enumerate(run_muon(about["muon"], banked="qo_bank" in shapes)):
+        found.append(
+            Compared(preset, f"Muon, {MATRICES[i]}", relative(ours, theirs[f"muon-{i}.npy"].reshape(ours.shape)))
+        )
+    return found
+
+
+def run_muon(options: Mapping[str, float], *, banked: bool) -> list[Array]:
+    """The same steps by the reference; banked scripts hold two matrices of each shape in one tensor."""
+    shapes = [(2, *shape) if banked else (1, *shape) for shape in MATRICES]
+    values = [noise(f"matrix{i}", shape if banked else shape[1:]).reshape(shape) for i, shape in enumerate(shapes)]
+    stacks = [[torch.nn.Parameter(torch.tensor(matrix)) for matrix in value] for value in values]
+    config = OptimConfig(
+        matrix_decay=options.get("weight_decay", 0.0), row_normalize=bool(options.get("row_normalize", False))
+    )
+    muon = Muon([matrix for stack in stacks for matrix in stack], config, World(), torch.float32)
+    for step in range(STEPS):
+        for i, stack in enumerate(stacks):
+            gradient = torch.tensor(noise(f"gradient{i} {step}", shapes[i] if banked else shapes[i][1:]))
+            for matrix, own in zip(stack, gradient.reshape(shapes[i]), strict=True):
+                matrix.grad = own
+        muon.start()
+        muon.squared_norm()
+        muon.step(options["lr"], 0.85 + 0.05 * step, 1.0)
+    return [torch.stack([*stack]).detach().numpy() for stack in stacks]
+
+
+def source(preset: str, mirror: Path) -> str:
+    """The published script, unpacked, in the grammar of this Python."""
+    if preset == "baseline":
+        command = ["git", "--git-dir", str(mirror), "show", "HEAD:train_gpt.py"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    submission = open_target(preset.removeprefix("pr"), mirror=mirror, repo="openai/parameter-golf")
+    text = unpack(submission.code, siblings={}, name=submission.script or "").text
+    try:
+        ast.parse(text)
+    except SyntaxError:  # f-strings of Python 3.12
+        return ast.unparse(parse(text))
+    return text
+
+
+def published(preset: str, mirror: Path) -> Mapping[str, bytes]:
+    """What the script computes, from the sandbox; raises `PgolfError` when it does not get that far."""
+    names = ["about.json", "logits-plain.npy", "logits-recurrent.npy", *(f"muon-{i}.npy" for i in range(len(MATRICES)))]
+    with tempfile.TemporaryDirectory() as folder:
+        inside = Path(folder, "benchmarks", "equivalence")
+        inside.mkdir(parents=True)
+        for name in ("inside.py", "weights.py"):
+            shutil.copy(Path(__file__).parent / name, inside)
+        Path(folder, "train_gpt.py").write_text(source(preset, mirror), encoding="utf-8")
+        outcome = run(
+            [sys.executable, "-m", "benchmarks.equivalence.inside", "train_gpt.py", "."],
+            workspace=Path(folder),
+            env=environment(load_preset(preset)),
+            limits=LIMITS,
+            collect=names,
+        )
+    if outcome.status is not Status.OK:
+        last = outcome.stderr.strip().splitlines()[-1:]
+        raise PgolfError(f"{preset}: the script ended with {outcome.status}: {outcome.reason or ''} {' '.join(last)}")
+    return outcome.files
+
+
+def main() -> int:
+    """Compare the presets that were asked for, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--mirror", type=Path, required=True, metavar="GITDIR", help="clone with refs/pull/N/head")
+    parser.add_argument("--only", default=",".join(PRESETS), metavar="LIST", help="presets; default: all")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    wrong = 0
+    print(f"{'preset':<10} {'what':<20} relative difference")
+    for preset in track(options.only.split(","), "compare", console=Console(stderr=True), transient=True):
+        for each in compare(preset, published(preset, options.mirror)):
+            mark = "" if each.difference <= TOLERANCE else "  too large"
+            wrong += bool(mark)
+            print(f"{each.preset:<10} {each.what:<20} {each.difference:.1e}{mark}", flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except PgolfError as error:
+        sys.exit(f"equivalence: {error}")

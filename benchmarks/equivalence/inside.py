@@ -1,0 +1,127 @@
+"""Runs in the sandbox: imports a published script and writes what its model and its Muon compute, as data.
+
+    python -m benchmarks.equivalence.inside SCRIPT OUT
+
+The script runs unchanged on a CPU, in float32 throughout: the names `bfloat16` mean float32, `torch.compile` and CUDA
+do nothing, and FlashAttention is the textbook formula. Its `main` is not called. OUT receives `about.json` (names and
+shapes of the parameters, options of Muon), `logits-plain.npy`, `logits-recurrent.npy` where layers recur, `muon-I.npy`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from benchmarks.equivalence.weights import MATRICES, STEPS, noise, tokens, weights
+
+
+def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
+    """Causal attention by its definition; (b, t, heads, e)."""
+    repeats = q.size(2) // k.size(2)
+    k, v = k.repeat_interleave(repeats, dim=2), v.repeat_interleave(repeats, dim=2)
+    scores = torch.einsum("bthe,bshe->bhts", q, k) / q.size(-1) ** 0.5
+    later = torch.ones(q.size(1), q.size(1)).triu(1).bool()
+    return torch.einsum("bhts,bshe->bthe", scores.masked_fill(later, -torch.inf).softmax(-1), v)
+
+
+def pretend() -> None:
+    """Make torch mean float32 on a CPU, and FlashAttention importable."""
+    torch.bfloat16 = torch.float32
+    torch.Tensor.bfloat16 = torch.Tensor.float  # type: ignore[method-assign]
+    torch.nn.Module.bfloat16 = torch.nn.Module.float  # type: ignore[method-assign]
+    torch.compile = lambda function=None, **_: function if function else (lambda inner: inner)  # type: ignore
+    module: Any = types.ModuleType("flash_attn_interface")
+    module.flash_attn_func = flash_attention
+    sys.modules["flash_attn_interface"] = module
+
+
+def load(path: Path) -> Any:
+    """Import the script under another name than `__main__`."""
+    spec = importlib.util.spec_from_file_location("published", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["published"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(script: Any) -> Any:
+    """The script's model under its own hyperparameters, whose names are those of the constructor's arguments."""
+    settings = script.Hyperparameters()
+    wanted = list(inspect.signature(script.GPT.__init__).parameters)[1:]
+    if wanted == ["h"]:
+        return script.GPT(settings)
+    spelled = {name: name if hasattr(settings, name) else f"{name}_enabled" for name in wanted}
+    return script.GPT(**{name: getattr(settings, spelling) for name, spelling in spelled.items()})
+
+
+def logits_of(model: Any, rows: Tensor) -> Any:
+    """What the forward pass hands to the cross-entropy."""
+    seen = []
+    real = F.cross_entropy
+
+    def spy(logits: Tensor, *rest: Any, **options: Any) -> Tensor:
+        seen.append(logits.detach().float())
+        return real(logits, *rest, **options)
+
+    F.cross_entropy = spy  # type: ignore[assignment]
+    model(rows[:, :-1], rows[:, 1:])
+    F.cross_entropy = real
+    return seen[0].numpy()
+
+
+def muon_options(script: Any) -> dict[str, Any]:
+    """Options of the script's optimiser, those that only some have included."""
+    known = inspect.signature(script.Muon.__init__).parameters
+    special = {"weight_decay": 0.1, "row_normalize": True}
+    return {"lr": 0.05, **{name: value for name, value in special.items() if name in known}}
+
+
+def run_muon(script: Any, banked: bool) -> list[Any]:
+    """Matrices after some steps of the script's optimiser on given gradients."""
+    shapes = [(2, *shape) if banked else shape for shape in MATRICES]
+    parameters = [torch.nn.Parameter(torch.tensor(noise(f"matrix{i}", shape))) for i, shape in enumerate(shapes)]
+    optimizer = script.Muon(parameters, momentum=0.9, backend_steps=5, **muon_options(script))
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["momentum"] = 0.85 + 0.05 * step
+        for i, parameter in enumerate(parameters):
+            parameter.grad = torch.tensor(noise(f"gradient{i} {step}", shapes[i]))
+        optimizer.step()
+    return [parameter.detach().numpy() for parameter in parameters]
+
+
+def main() -> None:
+    """Compute and write everything."""
+    path, out = Path(sys.argv[1]), Path(sys.argv[2])
+    torch.set_num_threads(1)
+    pretend()
+    script = load(path)
+    model = build(script).float()
+    shapes = {name: list(parameter.shape) for name, parameter in model.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.tensor(weights(name, parameter.shape)))
+    vocab = model.tok_emb.weight.size(0)
+    rows = torch.tensor(tokens(vocab, 65))
+    np.save(out / "logits-plain.npy", logits_of(model, rows))
+    if hasattr(model, "looping_active"):
+        model.looping_active = True
+        np.save(out / "logits-recurrent.npy", logits_of(model, rows))
+    for i, matrix in enumerate(run_muon(script, banked="qo_bank" in shapes)):
+        np.save(out / f"muon-{i}.npy", matrix)
+    (out / "about.json").write_text(json.dumps({"shapes": shapes, "muon": muon_options(script)}))
+
+
+if __name__ == "__main__":
+    main()
