@@ -66,8 +66,9 @@ def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits
             command += ["--symlink", os.readlink(path), str(path)]
         elif path.exists():
             command += ["--ro-bind", str(path), str(path)]
-    for file in LINKER:
-        command += ["--ro-bind-try", file, file]
+    for place in map(Path, LINKER):
+        if place.exists():
+            command += bind(Mount(place, place))
     command += ["--proc", "/proc"]
     for name in MASKED:
         masked = Path("/proc", name)
@@ -83,7 +84,13 @@ def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits
     command += ["--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev"]
     command += ["--perms", "1777", "--size", str(limits.disk_mb << 20), "--tmpfs", "/tmp"]
     for mount in (*interpreter(), *readonly):
-        for parent in reversed(mount.target.parents[:-1]):
-            command += ["--perms", "0755", "--dir", str(parent)]  # else as closed as on the host, such as /root
-        command += ["--ro-bind", str(mount.source.absolute()), str(mount.target)]
+        command += bind(mount)
     return [*command, "--remount-ro", "/", "--chdir", "/", "--seccomp", str(seccomp), "--"]
+
+
+def bind(mount: Mount) -> list[str]:
+    """The arguments that mount read-only, below folders that anyone may enter (bwrap would make them private)."""
+    arguments = []
+    for parent in reversed(mount.target.parents[:-1]):
+        arguments += ["--perms", "0755", "--dir", str(parent)]
+    return [*arguments, "--ro-bind", str(mount.source.absolute()), str(mount.target)]

@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 
 PR_SET_DUMPABLE = 4
@@ -31,46 +32,40 @@ def main() -> None:
         os.close(place)
     job = json.loads(host.recv(1 << 20))
     try:
-        prepare(job)
-        report = supervise(job)
+        prepare(job["limits"])
+        report = supervise(job["argv"], job["env"], job["cwd"], job["uid"])
     except OSError as error:
-        report = {"error": f"cannot start the program: {error}"}
+        report = {"error": f"the program cannot be started: {error}"}
     host.send(json.dumps(report).encode())
 
 
-def prepare(job: dict[str, object]) -> None:
-    """Give up privileges and take on the limits; the program inherits both."""
+def prepare(limits: dict[str, int]) -> None:
+    """Take on what the program is to inherit, and close this process to it."""
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-    uid = job["uid"]
-    if isinstance(uid, int):
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    limits = job["limits"]
-    assert isinstance(limits, dict)
     for name, value in limits.items():
         kind = getattr(resource, name)
         _, hard = resource.getrlimit(kind)
         ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (ceiling, ceiling))
+    # Process 1 is safe from the signals of its namespace for which it has no handler.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
-    # Process 1 is safe from signals of its own namespace as long as it handles none.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def supervise(job: dict[str, object]) -> dict[str, object]:
-    """Start the program and reap until it ends."""
-    argv, env = job["argv"], job["env"]
-    assert isinstance(argv, list) and isinstance(env, dict)
-    os.environ["PATH"] = env["PATH"]
-    os.chdir(str(job["cwd"]))
-    defaults = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-    program = os.posix_spawnp(argv[0], argv, env, setsigdef=defaults, setsigmask=[])
+def supervise(argv: list[str], env: dict[str, str], folder: str, uid: int | None) -> dict[str, object]:
+    """Start the program, and reap until it ends.
+
+    Only the program changes its user: the kernel would let process 1 outlive bubblewrap if their users differed.
+    """
+    groups: list[int] | None = None if uid is None else []
+    program = subprocess.Popen(argv, env=env, cwd=folder, user=uid, group=uid, extra_groups=groups)
     while True:
         pid, status = os.wait()
-        if pid == program:
+        if pid == program.pid:
             break
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"status": status, "cpu_s": used.ru_utime + used.ru_stime, "max_rss_kb": used.ru_maxrss}

@@ -96,7 +96,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "msgget": (68, 186), "mq_open": (240, 180), "remap_file_pages": (216, 234),
     # Looked at by their arguments, below.
     "clone": (56, 220), "clone3": (435, 435), "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29),
-    "mmap": (9, 222),
+    "mmap": (9, 222), "prlimit64": (302, 261),
 }
 """Number on x86_64 and on aarch64 (<asm/unistd_64.h>, <asm-generic/unistd.h>)."""
 # fmt: on
@@ -143,6 +143,8 @@ def conditions() -> dict[str, list[Instruction]]:
             refuse(errno.EPERM),
             allow,
         ],
+        # Of other processes there is one that matters, and it is ours.
+        "prlimit64": [Instruction(LOAD, argument(0)), Instruction(EQUAL, 0, yes=1), refuse(errno.EPERM), allow],
         # Shared anonymous memory stays when it is dropped from sight.
         "mmap": [
             Instruction(LOAD, argument(3)),

@@ -139,6 +139,7 @@ class Session:
                 folder.mkdir()
             else:
                 shutil.copytree(workspace, folder, symlinks=True)
+            folder.chmod(0o755)  # the first process, with root's name but without its powers, enters it too
             if self.uid is not None:
                 for parent, _, files in os.walk(folder):
                     for path in (parent, *(os.path.join(parent, file) for file in files)):
