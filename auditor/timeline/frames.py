@@ -124,7 +124,7 @@ class Suspended:
     states: dict[Obj, Carrieds]
     pending: frozenset[int]
     held: frozenset[tuple[object, ...]]
-    control: int
+    control: tuple[tuple[int, int], ...]
     loops: list[LoopContext]
     active: int
     weak: int

@@ -241,12 +241,12 @@ def _receiver(call: ast.AST) -> ast.expr | None:
 
 
 def _row_by_row(args: Args) -> bool:
-    """Whether `scatter_(dim, index, value)` marks one place in the row of each position: a one-hot row is no count."""
+    """Whether `scatter_(dim, index, value)` marks one place in the row of each position: such rows are no table."""
     axes, dim = args[1].axes if len(args) > 1 else None, args[0].const
     if axes is None or axes.kind != "tensor" or not isinstance(dim, int):
         return False
     at = index_of(axes, dim)
-    return at is not None and axes.tags[at] == "1" and any(c in POSITIONS for c in axes.tags)
+    return at is not None and axes.tags[at] == "1" and (len(axes.tags) > 2 or any(c in POSITIONS for c in axes.tags))
 
 
 class Library(Unread):
@@ -478,7 +478,8 @@ class Library(Unread):
                 if name in ("scatter_add_", "index_add_", "index_put_", "scatter_", "scatter_reduce_") and args:
                     index = self.key_of(args[1] if len(args) > 1 and name not in ("index_put_",) else args[0])
                     counts = any(r.split == "val" for r in index.toks) and not index.flags & (DIFF | PLACES)
-                    one_hot = name == "scatter_" and (_row_by_row(args) or self.answers(obj, index))
+                    one_hot = name in ("scatter_", "scatter_add_") and _row_by_row(args)
+                    one_hot |= name == "scatter_" and self.answers(obj, index)
                     self.write_tensor(obj, t, index, counts and not one_hot, node)
                 else:
                     self.add_content(

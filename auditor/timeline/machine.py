@@ -73,8 +73,8 @@ class Machine(Evaluator):
         self.pending: frozenset[int] = frozenset()
         self.held: frozenset[tuple[object, ...]] = frozenset()
         """Conditions, not known, that hold at this point."""
-        self.control = 0
-        """Loops that the tests of the unknown branches around us vary with."""
+        self.control: tuple[tuple[int, int], ...] = ()
+        """Of the unknown branches around us: objects made when each was entered, loops that its test varies with."""
         self.objects: dict[tuple[Any, ...], Obj] = {}
         self.hot: dict[Obj, None] = {}
         self.files: dict[Any, Taint] = {}

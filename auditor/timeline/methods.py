@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from functools import reduce
+from operator import or_
 
 from auditor.timeline.library import Library
 from auditor.timeline.registry import METHODS, Args, Kwargs
@@ -141,10 +143,10 @@ def _append(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST)
     name = getattr(func, "attr", "append")
     for obj in base.objs:
         if obj.kind in ("list", "libmod"):
+            # what a branch picks for a list that was there before it
+            picked = reduce(or_, (loops for births, loops in self.control if obj.born <= births), 0)
             for v in args[-1:]:
-                self.store_elem(
-                    obj, vary(self.iterate(v, node, 0) if name in ("extend", "update") else v, self.control)
-                )
+                self.store_elem(obj, vary(self.iterate(v, node, 0) if name in ("extend", "update") else v, picked))
         elif obj.kind == "tensor":
             for v in args:
                 self.add_content(obj, self.content(v))

@@ -104,6 +104,8 @@ _REDUCING = frozenset(
         "std_mean",
         "var_mean",
         "norm",
+        "quantile",
+        "nanquantile",
     ]
 )
 _PICKING = frozenset(["max", "min", "median", "mode", "kthvalue"])
@@ -256,7 +258,7 @@ def _shifted_arithmetic(name: str, base: Val, args: Args, kwargs: Kwargs) -> Eff
 
 def _reduced(name: str, a: Axes, args: Args, kwargs: Kwargs) -> Effect:
     given = kwargs.get("dim", kwargs.get("axis"))
-    at = 1 if name == "norm" or name == "kthvalue" else 0
+    at = 1 if name in ("norm", "kthvalue", "quantile", "nanquantile") else 0
     if given is None and len(args) > at:
         given = args[at]
     if given is not None and given.const is None:

@@ -241,7 +241,8 @@ class Statements(Loops):
         self.unsure += 1
         saved_first, saved_control = self.first_iteration, self.control
         self.first_iteration |= first
-        self.control |= test.loops & self.active
+        if varying := test.loops & self.active:
+            self.control = (*self.control, (self.births, varying))
         conditions = self.conditions(node)
         saved_held, self.held = self.held, self.held | conditions
         saved_choosing = self.choosing
