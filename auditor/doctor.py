@@ -13,11 +13,12 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from auditor.sandbox import Unavailable, availability
 from auditor.verdict import PgolfError
 
 PURPOSES = {
     "": "pgolf audit",
-    "probe": "running submissions (not in this version)",
+    "probe": "running submissions in a sandbox (not in this version)",
     "train": "the reference implementation (not in this version)",
     "gpu": "training on GPUs (not in this version)",
 }
@@ -48,6 +49,7 @@ def diagnosis() -> tuple[str, bool]:
     groups: dict[str, list[Part]] = {purpose: [] for purpose in PURPOSES.values()}
     groups[PURPOSES[""]].append(Part("python", ".".join(map(str, sys.version_info[:3])), ""))
     groups[PURPOSES[""]].append(git())
+    groups[PURPOSES["probe"]].append(sandbox())
     for requirement in requirements:
         name, constraint, extra = REQUIREMENT.match(requirement).groups()  # type: ignore[union-attr]
         if (extra or "") in PURPOSES:
@@ -69,6 +71,14 @@ def git() -> Part:
         return Part("git (for --mirror)", None, "apt-get install git")
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
     return Part("git (for --mirror)", said.removeprefix("git version").strip() or "unknown", "")
+
+
+def sandbox() -> Part:
+    """The sandbox, found by using it once: an installed bubblewrap may not be allowed to work."""
+    found = availability()
+    if isinstance(found, Unavailable):
+        return Part("sandbox (bubblewrap)", None, f"{found.remedy} ({found.reason})")
+    return Part("sandbox (bubblewrap)", found.version, "")
 
 
 def package(name: str, constraint: str) -> Part:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from auditor.cli import app
+from auditor.sandbox import Available, Unavailable
 
 REQUIRED = [
     "typer>=0.15",
@@ -30,6 +31,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(metadata, "requires", lambda _: REQUIRED)
+    monkeypatch.setattr("auditor.doctor.availability", lambda: Available("/usr/bin/bwrap", "0.8.0"))
     return found
 
 
@@ -61,6 +63,21 @@ def test_missing_git_is_a_failure(installed: dict[str, str], monkeypatch: pytest
     code, lines, _ = doctor()
     assert code == 2
     assert ["git", "(for", "--mirror)", "missing", "apt-get", "install", "git"] in lines
+
+
+def test_a_sandbox_that_works_has_its_version(installed: dict[str, str]) -> None:
+    assert ["sandbox", "(bubblewrap)", "0.8.0"] in doctor()[1]
+
+
+def test_a_sandbox_that_does_not_work_has_a_remedy_and_is_no_failure(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = Unavailable("bwrap: setting up uid map: Permission denied", "sudo sysctl -w x=0")
+    monkeypatch.setattr("auditor.doctor.availability", lambda: blocked)
+    code, lines, _ = doctor()
+    assert code == 0
+    line = next(line for line in lines if line[:1] == ["sandbox"])
+    assert " ".join(line[1:4] + line[-3:]) == "(bubblewrap) missing sudo map: Permission denied)"
 
 
 def test_an_uninstalled_checkout_is_told_what_to_type(

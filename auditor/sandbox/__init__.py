@@ -5,7 +5,7 @@ no privileges, no sight of other processes, and bounded time, memory, processes,
 is read as data. Where that cannot be had, `run` refuses: there is no way to run a program without the sandbox.
 
 - `model`: the vocabulary: limits, mounts, outcomes, and their status words
-- `run`: running a program, and whether that works here
+- `launch`: running a program, and whether that works here
 - `session`: one run, step by step
 - `command`: the bubblewrap command that makes the walls
 - `seccomp`: the system calls that are refused, as a filter program for the kernel
@@ -17,9 +17,9 @@ is read as data. Where that cannot be had, `run` refuses: there is no way to run
 from __future__ import annotations
 
 from auditor.sandbox.command import WORKSPACE, interpreter
+from auditor.sandbox.launch import availability, run
 from auditor.sandbox.model import Available, Limits, Mount, NoSandbox, Outcome, Status, Unavailable
 from auditor.sandbox.result import BadResult, decode
-from auditor.sandbox.run import availability, run
 
 __all__ = [
     "WORKSPACE",

@@ -100,7 +100,7 @@ class Unavailable:
 
     reason: str
     remedy: str
-    """What to type to get it."""
+    """What to type or to change to get it."""
 
 
 class NoSandbox(PgolfError):

@@ -29,13 +29,15 @@ def collect(folder: int, name: str, *, limit: int, owner: int) -> bytes:
     """A file that the program left in its workspace, given as a descriptor of that folder.
 
     Call it when no process of the run is left. Raises `BadResult` unless it is a regular file of `owner` and of at most
-    `limit` bytes; links are not followed.
+    `limit` bytes; links are not followed, for which the name must have no folders (`ValueError`).
     """
+    if name in ("", ".", "..") or "/" in name:
+        raise ValueError(f"{name!r} is not the name of a file in the workspace")
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except OSError as error:
         raise BadResult(f"cannot be opened: {error.strerror}") from None
-    with open(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise BadResult("not a regular file")
@@ -43,7 +45,10 @@ def collect(folder: int, name: str, *, limit: int, owner: int) -> bytes:
             raise BadResult("not written by the program")
         if found.st_size > limit:
             raise BadResult(f"{found.st_size:,} bytes, {limit:,} allowed")
-        return file.read(limit)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(limit)
+    finally:
+        os.close(descriptor)
 
 
 def decode(data: bytes, shape: type[T]) -> T:
@@ -88,7 +93,7 @@ def fit(value: Any, shape: Any, place: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             refuse(place, "an object")
-        return {name: fit(item, arguments[1], f"{place}.{name:.40}") for name, item in value.items()}
+        return {fit(name, str, place): fit(item, arguments[1], f"{place}.{name:.40}") for name, item in value.items()}
     if dataclasses.is_dataclass(shape) and isinstance(shape, type):
         return fit_dataclass(value, shape, place)
     if shape is float and type(value) is int:
@@ -97,6 +102,8 @@ def fit(value: Any, shape: Any, place: str) -> Any:
         raise TypeError(f"{shape} is not a shape")
     if type(value) is not shape:
         refuse(place, "null" if shape is types.NoneType else shape.__name__)
+    if shape is str and any("\ud800" <= letter <= "\udfff" for letter in value):
+        refuse(place, "text: half of a surrogate pair")
     return value
 
 

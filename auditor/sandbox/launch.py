@@ -37,7 +37,7 @@ def run(
     """
     found = availability()
     if isinstance(found, Unavailable):
-        raise NoSandbox(f"no sandbox: {found.reason}; {found.remedy}")
+        raise NoSandbox(f"no sandbox: {found.reason}; remedy: {found.remedy}")
     return execute(found.bwrap, argv, workspace, readonly, env or {}, limits or Limits(), collect)
 
 
@@ -71,7 +71,7 @@ def availability() -> Available | Unavailable:
         return Unavailable(f"no system call filter for {platform.machine()}", "use x86_64 or aarch64")
     bwrap = shutil.which("bwrap")
     if bwrap is None:
-        return Unavailable("bubblewrap is not installed", "type: sudo apt-get install bubblewrap")
+        return Unavailable("bubblewrap is not installed", "sudo apt-get install bubblewrap")
     trial = execute(bwrap, [sys.executable, "-I", "-c", "pass"], None, (), {}, Limits(wall_s=20), ())
     if trial.status is Status.OK:
         said = subprocess.run([bwrap, "--version"], capture_output=True, text=True, check=False).stdout
@@ -93,5 +93,5 @@ def remedy() -> str:
         for name, (blocking, free) in SWITCHES.items():
             with suppress(OSError):
                 if Path("/proc/sys", name.replace(".", "/")).read_text().strip() == blocking:
-                    return f"type: sudo sysctl -w {name}={free}"
-    return "it needs Linux 5.14, bubblewrap 0.8 and, in a container, the right to make namespaces (--privileged)"
+                    return f"sudo sysctl -w {name}={free}"
+    return "use Linux >= 5.14 and bubblewrap >= 0.8, and in a container the right to make namespaces"
