@@ -123,6 +123,7 @@ IDENTITY_CALLS = frozenset(
         "torch.nn.utils.weight_norm",
         "torch.compiler.allow_in_graph",
         "torch.distributed.fsdp.FullyShardedDataParallel",
+        "peft.get_peft_model",
     ]
 )
 

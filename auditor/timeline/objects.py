@@ -161,6 +161,8 @@ class Objects(Expressions):
                 return of_obj(obj.extra)
             if name in ("weight", "bias") and self.is_module(obj):
                 return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
+            if name in ("_orig_mod", "module") and self.is_module(obj):
+                return of_obj(obj)  # a compiled or distributed model stands for the model itself
             getter = self.class_attribute(obj.extra, "__getattr__")
             if getter is not None:
                 return self.call_value(self.bind(getter, of_obj(obj)), [constant(name)], {}, node)

@@ -45,6 +45,7 @@ KNOWN_LIBRARIES = sys.stdlib_module_names | {
     "numpy",
     "optax",
     "pandas",
+    "peft",
     "psutil",
     "pyarrow",
     "requests",
