@@ -25,13 +25,19 @@ LEAKS = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "COLUMNS", "LINES", "GITHUB_TOKE
 
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
-    """Make any attempt to reach the network a failure that says so."""
+    """Make any attempt to reach the network, but for this machine itself, a failure that says so."""
+    connect = socket.socket.connect
+
+    def local(self: socket.socket, address: tuple[str, int]) -> None:
+        if address[0] != "127.0.0.1":
+            refuse(self, address)
+        connect(self, address)
 
     def refuse(self: socket.socket, address: object) -> None:
         raise AssertionError(f"a test tried to connect to {address!r}: tests run without network")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket.socket, "connect", local)
         patch.setattr(socket.socket, "connect_ex", refuse)
         yield
 
