@@ -125,6 +125,9 @@ def audit(
         bool,
         typer.Option("--no-records", help="Leave out the checks of logs, sizes, times and seeds against the claims."),
     ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Run the smoke test too (see pgolf smoke) and add it to the report.")
+    ] = False,
 ) -> None:
     """Read submissions and say, with evidence, whether they obey the rules.
 
@@ -148,6 +151,8 @@ def audit(
     for target in progress(targets):
         try:
             report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records)
+            if smoke:
+                report = with_smoke(report, target, mirror=mirror, repo=repo, env=settings)
             code = report.exit_code
         except PgolfError as error:
             warn(about(target, error))
@@ -309,6 +314,40 @@ def timeline(
 
 
 @app.command()
+def smoke(
+    target: OneTarget,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    env: Env = None,
+    format: DataFormat = TextOrJson.text,
+    output: Output = None,
+) -> None:
+    """Import the script in a sandbox, build its model at its real size, and take one training step on a CPU.
+
+    The script's own main() runs, with the settings of the reported run, toy data and short sequences, until the first
+    backward is done. Exits with 0 when it gets there, with 1 when the script itself fails, with 3 when something is
+    missing here or a CPU cannot do what it asks for, and with 2 when there is no sandbox to run it in.
+
+    \b
+    Examples:
+      pgolf smoke .
+      pgolf smoke 1092 --mirror pg.git
+      pgolf smoke train_gpt.py --env NUM_LAYERS=9 --format json
+    """
+    with failing(target):
+        from auditor.experiment.smoke import smoke as run_smoke
+        from auditor.report import smoke as pages
+
+        settings = settings_from(env)
+        writable(output)
+        found = run_smoke(open_submission(target, mirror=mirror, repo=repo), settings)
+        emit(pages.as_json(found.data()) if format is TextOrJson.json else pages.as_text(target, found.data()), output)
+        if found.status == "skipped":
+            warn(about(target, PgolfError(found.reason or "skipped")))
+        raise typer.Exit(found.exit_code)
+
+
+@app.command()
 def records(
     target: OneTarget,
     mirror: Mirror = None,
@@ -444,6 +483,15 @@ def audit_one(target: str, *, mirror: Path | None, repo: str, env: dict[str, str
         return run_audit(open_submission(target, mirror=mirror, repo=repo), chosen, env=env)
     except MemoryError:
         raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
+
+
+def with_smoke(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
+    """The report with the smoke test of the same target."""
+    from dataclasses import replace
+
+    from auditor.experiment.smoke import smoke as run_smoke
+
+    return replace(report, smoke=run_smoke(open_submission(target, mirror=mirror, repo=repo), env).data())
 
 
 def show(reports: list[Report], format: Format, output: Path | None, color: Color) -> None:

@@ -18,7 +18,7 @@ from auditor.verdict import PgolfError
 
 PURPOSES = {
     "": "pgolf audit",
-    "probe": "running submissions in a sandbox (not in this version)",
+    "probe": "pgolf smoke",
     "train": "the reference implementation (not in this version)",
     "gpu": "training on GPUs (not in this version)",
 }

@@ -151,6 +151,8 @@ class Report:
     """The analysed text of the script, for quoting; never serialised."""
     records: dict[str, Any] | None = None
     """Logs and claims as plain data, when rules on records were asked."""
+    smoke: dict[str, Any] | None = None
+    """The smoke test as plain data, when it was asked."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -31,6 +31,7 @@ def test_only_commands_that_work_are_listed() -> None:
         "diff",
         "demo",
         "timeline",
+        "smoke",
         "records",
         "explain",
         "rules",

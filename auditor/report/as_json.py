@@ -56,7 +56,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             finding_data(finding, fingerprint)
             for finding, fingerprint in zip(report.findings, fingerprints(report), strict=True)
         ],
-        "smoke": None,
+        "smoke": report.smoke,
         "probe": None,
         "records": report.records,
         "timings_ms": {stage: round(ms, 3) for stage, ms in report.timings_ms.items()},

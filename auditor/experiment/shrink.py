@@ -1,0 +1,123 @@
+"""Toy sizes: by environment where the script reads a setting, and by rewriting where it is a literal.
+
+A size is asked for by its environment name (`TRAIN_SEQ_LEN`). It is set in the environment when the script mentions
+that name in quotes, and replaces the literal where one is assigned to the same name (`train_seq_len = 2048`, as a
+class attribute, a module constant or a dataclass field, or as the default of the option `--train-seq-len`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import libcst as cst
+
+STEP = 128
+"""Tokens of one sequence of a smoke run."""
+ACCUMULATION = 8
+"""Sequences of a batch: scripts divide a batch over 8 GPUs, or over as many micro-steps on one."""
+
+SMOKE_SIZES: Mapping[str, int] = {
+    **dict.fromkeys(("TRAIN_SEQ_LEN", "EVAL_SEQ_LEN", "SEQ_LEN", "SEQUENCE_LENGTH", "VAL_SEQ_LEN"), STEP),
+    **dict.fromkeys(("TRAIN_BATCH_TOKENS", "VAL_BATCH_SIZE", "VAL_BATCH_TOKENS", "BATCH_TOKENS"), STEP * ACCUMULATION),
+}
+"""Small sequences and batches; the model stays as it is."""
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A script with toy sizes: its text, the environment that goes with it, and the names whose literals changed."""
+
+    text: str
+    env: Mapping[str, str]
+    rewritten: tuple[str, ...]
+
+
+def shrink(text: str, sizes: Mapping[str, int]) -> Shrunk:
+    """Apply sizes, by environment name, to the text of a script; a name that it does not know changes nothing."""
+    env = {name: str(value) for name, value in sizes.items() if reads(text, name)}
+    wanted = {name: value for name, value in sizes.items() if assigns(text, name)}
+    if not wanted:
+        return Shrunk(text, env, ())
+    rewriter = _Literals(wanted)
+    changed = cst.parse_module(text).visit(rewriter).code
+    return Shrunk(changed, env, tuple(sorted(rewriter.done)))
+
+
+def reads(text: str, name: str) -> bool:
+    """Whether a script mentions a setting by its name in quotes."""
+    return re.search(rf"""(["']){re.escape(name)}\1""", text) is not None
+
+
+def assigns(text: str, name: str) -> bool:
+    """Whether a literal number seems to be assigned to a setting, to decide if the text must be parsed."""
+    option = name.replace("_", "-")
+    return re.search(rf"(?i)\b{name}\b\s*(:[^=\n]+)?=\s*\(?[0-9]|--({name}|{option})\b[^\n]*default", text) is not None
+
+
+class _Literals(cst.CSTTransformer):
+    """Replaces the numbers that are assigned to the wanted names."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.done: set[str] = set()
+        self.functions = 0
+
+    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
+        self.functions += 1
+
+    def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
+        self.functions -= 1
+        return updated_node
+
+    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:
+        if self.functions or len(updated_node.targets) != 1:
+            return updated_node
+        value = self.small(updated_node.targets[0].target, updated_node.value)
+        return updated_node if value is None else updated_node.with_changes(value=value)
+
+    def leave_AnnAssign(self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign) -> cst.AnnAssign:
+        if self.functions or updated_node.value is None:
+            return updated_node
+        value = self.small(updated_node.target, updated_node.value)
+        return updated_node if value is None else updated_node.with_changes(value=value)
+
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
+        name = self.option(updated_node)
+        if name is None:
+            return updated_node
+        return updated_node.with_changes(args=[self.default(name, argument) for argument in updated_node.args])
+
+    def option(self, call: cst.Call) -> str | None:
+        """The wanted name that an `add_argument` call is about."""
+        if not (isinstance(call.func, cst.Attribute) and call.func.attr.value == "add_argument"):
+            return None
+        for argument in call.args:
+            if argument.keyword is None and isinstance(argument.value, cst.SimpleString):
+                name = str(argument.value.evaluated_value).lstrip("-").replace("-", "_").upper()
+                if name in self.sizes:
+                    return name
+        return None
+
+    def default(self, name: str, argument: cst.Arg) -> cst.Arg:
+        """The argument, with the toy size when it is `default=` of a number."""
+        if argument.keyword is None or argument.keyword.value != "default" or not is_number(argument.value):
+            return argument
+        self.done.add(name)
+        return argument.with_changes(value=cst.Integer(str(self.sizes[name])))
+
+    def small(self, target: cst.BaseExpression, value: cst.BaseExpression) -> cst.Integer | None:
+        """The toy size for an assignment; None when it is not one of the wanted."""
+        if not isinstance(target, cst.Name) or target.value.upper() not in self.sizes or not is_number(value):
+            return None
+        self.done.add(target.value.upper())
+        return cst.Integer(str(self.sizes[target.value.upper()]))
+
+
+def is_number(value: cst.BaseExpression) -> bool:
+    """Whether an expression is made of integers alone: `2048`, `48 * 2048`, `1 << 16`."""
+    if isinstance(value, cst.BinaryOperation):
+        return is_number(value.left) and is_number(value.right)
+    return isinstance(value, cst.Integer)
