@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +22,8 @@ WORKSPACE = Path("/tmp/work")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 LINKER = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 DEVICES = ("null", "full", "random", "urandom")
-MASKED = (
-    *("acpi", "asound", "buddyinfo", "bus", "cmdline", "config.gz", "diskstats", "driver", "fs", "interrupts", "iomem"),
-    *("ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags"),
-    *("latency_stats", "locks", "mdstat", "modules", "pagetypeinfo", "partitions", "pressure", "sched_debug", "scsi"),
-    *("schedstat", "slabinfo", "softirqs", "swaps", "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo"),
-    *("vmstat", "zoneinfo"),
-)
-"""Of /proc, what tells of the host and is not about processes, the processor or the amount of memory."""
+SHOWN = ("cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version")
+"""Of /proc, what is shown beside the sandbox's own processes: programs and libraries ask it how to run well."""
 OWN_UIDS = range(0x7000_0000, 0x7800_0000)
 """User numbers that no distribution and no systemd hands out (systemd.io/UIDS-GIDS)."""
 INSIDE_UID = 65534
@@ -70,12 +65,9 @@ def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits
         if place.exists():
             command += bind(Mount(place, place))
     command += ["--proc", "/proc"]
-    for name in MASKED:
-        masked = Path("/proc", name)
-        if masked.is_dir():
-            command += ["--tmpfs", str(masked), "--remount-ro", str(masked)]
-        elif masked.exists():
-            command += ["--ro-bind", "/dev/null", str(masked)]
+    for hidden in covered():
+        folder = os.path.isdir(hidden)
+        command += ["--tmpfs", hidden, "--remount-ro", hidden] if folder else ["--ro-bind", "/dev/null", hidden]
     command += ["--tmpfs", "/dev"]
     for device in DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
@@ -86,6 +78,16 @@ def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits
     for mount in (*interpreter(), *readonly):
         command += bind(mount)
     return [*command, "--remount-ro", "/", "--chdir", "/", "--seccomp", str(seccomp), "--"]
+
+
+def covered() -> list[str]:
+    """Of /proc, what is covered: all but processes, links to them, what is shown, and what only root can read."""
+    return sorted(
+        entry.path
+        for entry in os.scandir("/proc")
+        if not (entry.name.isdigit() or entry.name in SHOWN or entry.is_symlink())
+        and entry.stat().st_mode & stat.S_IROTH
+    )
 
 
 def bind(mount: Mount) -> list[str]:

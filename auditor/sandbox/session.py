@@ -94,17 +94,30 @@ class Session:
         walls = bubblewrap(bwrap, uid=self.uid, readonly=readonly, limits=self.limits, seccomp=filter_)
         first = [os.path.realpath(sys.executable), "-I", "-S", "-c", INSIDE.read_text(), str(theirs.fileno())]
         with theirs:
+            self.spawn(walls + first, (theirs.fileno(), filter_))
+        try:
+            self.meet()
+        except OSError as error:
+            self.end()
+            said = self.output[self.streams[1]].decode(errors="replace").strip().splitlines()
+            raise Broken(said[-1] if said else f"it does not start: {error}") from None
+
+    def spawn(self, command: list[str], descriptors: tuple[int, ...]) -> None:
+        """Start bubblewrap, out of reach of this terminal; raises `Broken`."""
+        try:
             self.bwrap = subprocess.Popen(
-                walls + first,
+                command,
                 env={},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                pass_fds=(theirs.fileno(), filter_),
+                pass_fds=descriptors,
                 start_new_session=True,
             )
+        except OSError as error:
+            raise Broken(f"{command[0]} cannot be started: {error.strerror}") from None
         assert self.bwrap.stdout is not None and self.bwrap.stderr is not None
         self.held.enter_context(self.bwrap.stdout)
         self.held.enter_context(self.bwrap.stderr)
@@ -112,12 +125,6 @@ class Session:
         for stream in self.streams:
             os.set_blocking(stream, False)
             self.output[stream] = bytearray()
-        try:
-            self.meet()
-        except OSError as error:
-            self.end()
-            said = self.output[self.streams[1]].decode(errors="replace").strip().splitlines()
-            raise Broken(said[-1] if said else f"it does not start: {error}") from None
 
     def meet(self) -> None:
         """Take the first process's message: who it is, and descriptors of its /tmp and /proc."""
@@ -211,11 +218,11 @@ class Session:
             self.stopped = Status.SG, f"files: {disk.f_files - disk.f_ffree:,} at a time, {limits.files:,} allowed"
 
     def read(self, stream: int) -> bool:
-        """Take what a stream has; False when it is at its end."""
+        """Take what a stream has; False when that is nothing."""
         try:
             data = os.read(stream, 1 << 16)
         except BlockingIOError:
-            return True
+            return False
         room = self.limits.output_bytes - sum(map(len, self.output.values()))
         self.output[stream] += data[:room]
         if len(data) > room:

@@ -76,6 +76,12 @@ def test_another_failure_is_told(bwrap: Path, tmp_path: Path, script: str, reaso
     assert "remedy: " in said
 
 
+def test_a_bubblewrap_that_is_no_program_is_told(bwrap: Path, tmp_path: Path) -> None:
+    bwrap.write_bytes(b"\0")
+    bwrap.chmod(0o755)
+    assert "cannot be started: Exec format error" in refusal(tmp_path)
+
+
 def test_other_systems_and_processors_are_refused(bwrap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert "no system call filter for riscv64" in refusal(tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from auditor.sandbox import Status
+from auditor.sandbox.command import SHOWN
 from auditor.sandbox.seccomp import MACHINES, NUMBERS
 
 from .conftest import Script
@@ -127,6 +128,23 @@ def test_no_other_process_is_seen(script: Script) -> None:
     """)
     assert outcome.status is Status.OK, outcome.stderr
     assert outcome.stdout == "[1, 2]\n"
+
+
+def test_proc_tells_nothing_of_the_host(script: Script) -> None:
+    outcome = script("""
+        import os
+        for name in os.listdir("/proc"):
+            path = os.path.join("/proc", name)
+            if name.isdigit() or os.path.islink(path):
+                continue
+            try:
+                if os.listdir(path) if os.path.isdir(path) else open(path).read(1):
+                    print(name)
+            except PermissionError:
+                pass
+    """)
+    assert set(outcome.stdout.split()) <= set(SHOWN), outcome.stderr
+    assert outcome.status is Status.OK
 
 
 def test_its_parent_survives_every_signal(script: Script) -> None:
