@@ -5,7 +5,9 @@ What it does
 Holds a submission in which no reported loss over validation tokens was found, whose logs print results that the script
 cannot print (and another size of the code), or whose log shows the messages of a function that adapts the model and
 that nothing in the script calls. Where a second script scored the saved model, that one is asked. When the claimed
-score itself is printed as a literal number, it is a flag.
+score itself is printed as a literal number, it is a flag. A claim below one bit per byte is held as well when the
+model alone was seen to make it and the bytes are counted rightly: no model of this size came near, so the data, a leak
+in the model, or a stage that was not read made the score.
 
 Why it matters
 --------------
@@ -32,6 +34,7 @@ from auditor.timeline.provenance import foreign_results, shown_but_uncalled
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
+from rules.records.byte_accounting import FULL, PER_TOKEN
 
 _NONE = script("""
     def evaluate(s, model, val):
@@ -44,6 +47,10 @@ _PLAIN = script("""
 """)
 
 _SAME = 1e-3
+_REACH = 1.0
+"""Bits per byte; the best accepted entry, with legal adaptation, has 1.058."""
+_RIGHT = 0.01
+_CLOSE = 0.01
 _PRINTED = re.compile(r"bpb\W{0,4}([0-3]\.\d{3,})", re.IGNORECASE)
 
 
@@ -58,6 +65,10 @@ class NoEvaluation:
     examples: ClassVar[tuple[Example, ...]] = (
         Example("The number that is printed depends on no token", _NONE, True),
         Example("A plain evaluation", _PLAIN, False),
+        Example(
+            "A score that no model of this size has", _PLAIN, True, files=(("submission.json", '{"val_bpb": 0.61}'),)
+        ),
+        Example("A score within reach", _PLAIN, False, files=(("submission.json", '{"val_bpb": 1.21}'),)),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
@@ -71,6 +82,13 @@ class NoEvaluation:
         for reason, line in _other_program(facts):
             yield self._finding(facts, line, f"Undecided: {reason}.", reason)
             return
+        if _out_of_reach(facts):
+            reason = (
+                f"the claimed {facts.submission.claims.val_bpb} bits per byte are out of reach of the model alone,"
+                " which is all that was seen to score; look at the training data, at what positions see, and at stages"
+                " that are off by default"
+            )
+            yield self._finding(facts, facts.run.headline.place.line, f"Undecided: {reason}.", "out of reach")
 
     def _missing(self, facts: Facts) -> Finding:
         """No loss over validation tokens is reported."""
@@ -101,6 +119,22 @@ def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
             )
             if found and abs(float(found[1]) - claim) < _SAME:
                 yield node.lineno, found[1]
+
+
+def _out_of_reach(facts: Facts) -> bool:
+    """Whether no model alone can have the claimed score, with bytes counted as they are in the logs."""
+    claim, headline = facts.submission.claims.val_bpb, facts.run.headline
+    if claim is None or claim >= _REACH or headline is None or headline.counts or headline.copied or headline.filled:
+        return False
+    if any(not dep.legal or facts.run.updates[dep.update].kind == "counts" for dep in headline.deps):
+        return False
+    runs = [run for _, run in facts.records.runs if run.score is not None and abs(run.score.val_bpb - claim) < _CLOSE]
+    for run in runs:
+        per_token = run.score.implied_bytes(1) if run.score is not None else None
+        right = [FULL / run.val_tokens.value] if run.val_tokens else PER_TOKEN
+        if per_token is None or all(abs(per_token / bytes_of - 1) > _RIGHT for bytes_of in right):
+            return False  # another tokenizer or another count of bytes: a question of records
+    return bool(runs) or not facts.submission.logs
 
 
 def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:

@@ -41,7 +41,9 @@ _FEWEST = 30_000_000
 _CUT = 1_000_000
 """A number of tokens just below a multiple of this was cut there."""
 _LONGEST_WINDOW = 8_192
-_DOUBLED = ((2.867, 0.006, 2.436), (4.386, 0.012, 3.727))
+PER_TOKEN = (2.436, 3.727)
+"""Bytes per token of the published tokenizers of 1,024 and 8,192 tokens."""
+_DOUBLED = ((2.867, 0.006, PER_TOKEN[0]), (4.386, 0.012, PER_TOKEN[1]))
 """Bytes per token with the leading space counted twice, how exactly, and what is right."""
 _CAUSES = (
     (1.0895, "the length of the transformed text, not of the original"),
