@@ -290,7 +290,7 @@ class Library(Unread):
             return of_obj(self.lib_object("builtins.identity"))
         if last in OPTIMIZERS or (path.startswith("torch.optim.") and last[:1].isupper()):
             if "lr_scheduler" in path:
-                return UNKNOWN
+                return of_obj(self.lib_object(path))  # its `step()` changes no weight
             return self.new_optimizer(last, args, kwargs, node)
         if last in ALLOCATORS and (path.startswith(("torch.", "numpy.", "cupy."))):
             return self.new_tensor(last, args, node)
