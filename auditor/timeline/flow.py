@@ -83,16 +83,19 @@ class Flow(Recorder):
         """Updates as seen from the next iteration of a loop that encloses them."""
         if not upd:
             return upd
-        return frozenset(
-            Carried(u, c | bit) if u >= 0 and self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
-        )
+        key = (upd, bit)
+        found = self.aged_updates.get(key)
+        if found is None:
+            found = self.aged_updates[key] = frozenset(
+                Carried(u, c | bit) if u >= 0 and self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
+            )
+        return found
 
     def age(self, v: Val, bit: int) -> Val:
         """A value as seen from the next iteration of a loop."""
-        t = v.taint
-        if t is not NONE and (t.toks or t.upd or t.crossings or t.gates):
+        t, items = v.taint, v.items
+        if t.loops & bit or t.upd or t.crossings:
             t = self.age_taint(t, bit)
-        items = v.items
         if items is not None:
             aged = tuple(self.age(item, bit) for item in items)
             if any(a is not b for a, b in zip(aged, items, strict=True)):

@@ -127,6 +127,7 @@ class Machine(Evaluator):
         self.read_numbers: dict[tuple[int, int], int] = {}
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int, bool], Taint] = {}
+        self.aged_updates: dict[tuple[Carrieds, int], Carrieds] = {}
         self.stack: list[Any] = []
         self.hooks: dict[Obj, list[Val]] = {}
         self.constants: dict[Any, Val] = {}
