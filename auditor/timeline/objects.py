@@ -34,6 +34,7 @@ from auditor.timeline.values import (
     of_obj,
     of_taint,
     retaint,
+    same,
     taint,
     with_flags,
 )
@@ -62,6 +63,8 @@ METADATA = frozenset(
         "training",
     ]
 )
+_LASTING = frozenset({"func", "class", "lib", "none"})
+"""Objects whose every change is a new version by itself: a name that is given the same one again is as it was."""
 MODULE_BASES = frozenset(
     {
         "Module",
@@ -313,8 +316,10 @@ class Objects(Expressions):
             owner = owner or frame.globals
             before = owner.vars.get(name)
             self.effect()
-            self.version += 1
-            owner.vars[name] = value if before is None or not self.weak else join(before, value)
+            after = value if before is None or not self.weak else join(before, value)
+            if before is None or not same(before, after) or any(o.kind not in _LASTING for o in after.objs):
+                self.version += 1
+            owner.vars[name] = after
             return
         frame.vars[name] = value
 
