@@ -14,22 +14,13 @@ _UPDATING = re.compile(
     r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(|\.get\([^\n]{1,40}, ?0\) ?\+ ?1\b"
 )
 """Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
+_CALL = re.compile(r"(def\s+)?\b([^\W\d]\w*)\s*\(")
 
 
-_COMPOUND = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.If,
-    ast.For,
-    ast.AsyncFor,
-    ast.While,
-    ast.With,
-    ast.AsyncWith,
-    ast.Try,
-    ast.TryStar,
-    ast.Match,
-)
+_DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
+_WITHS = frozenset({ast.With, ast.AsyncWith})
+_BRANCHING = frozenset({ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.Match})
+_COMPOUND = _DEFINITIONS | _WITHS | _BRANCHING
 
 
 def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
@@ -38,11 +29,10 @@ def statements(body: list[ast.stmt], certain: bool = True) -> Iterator[tuple[ast
     while todo:
         statement, sure = todo.pop()
         yield statement, sure
-        if not isinstance(statement, _COMPOUND):
+        kind = type(statement)
+        if kind not in _COMPOUND:
             continue
-        inner = sure and isinstance(statement, ast.With | ast.AsyncWith)
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = True
+        inner = kind in _DEFINITIONS or (sure and kind in _WITHS)
         for name in ("finalbody", "orelse", "handlers", "body", "cases"):
             for child in reversed(getattr(statement, name, ())):
                 if isinstance(child, ast.stmt):
@@ -86,9 +76,8 @@ class CallIndex:
         self.calls: list[tuple[int, str]] = []
         """(line, name) of each call of a function of the script, by line."""
         if self.functions:
-            names = "|".join(map(re.escape, sorted(self.functions, key=len, reverse=True)))
-            for m in re.finditer(rf"(def\s+)?\b({names})\s*\(", text):
-                if m.group(1) is None:
+            for m in _CALL.finditer(text):
+                if m.group(1) is None and m.group(2) in self.functions:
                     self.calls.append((bisect_right(starts, m.start()) + 1, m.group(2)))
         self._lines = [line for line, _ in self.calls]
         self._update = self._functions_that_update()
