@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from auditor.program.linear import Linear
@@ -51,6 +52,8 @@ MAX_DEPTH = 36
 NEVER = 1 << 60
 
 FIRST_LOOP = 32  # the bits below mark arguments of summaries
+
+_CONTEXT = attrgetter(*(f.name for f in fields(Suspended)))
 
 
 class Machine(Evaluator):
@@ -193,14 +196,12 @@ class Machine(Evaluator):
 
     def suspended(self) -> Suspended:
         """The dynamic context, to go on from when a call turns out not to be pure."""
-        values = (getattr(self, f.name) for f in fields(Suspended))
-        kept: list[Any] = [list(v) if isinstance(v, list) else v for v in values]
+        kept: list[Any] = [list(v) if type(v) is list else v for v in _CONTEXT(self)]
         return Suspended(*kept)
 
     def resume(self, context: Suspended) -> None:
         """Back to a context."""
-        for f in fields(Suspended):
-            setattr(self, f.name, getattr(context, f.name))
+        vars(self).update(vars(context))
 
     def effect(self) -> None:
         """Something is about to happen that a summary cannot repeat."""
@@ -348,8 +349,9 @@ class Machine(Evaluator):
         if not self.states:
             return NO_UPDATES
         found = self.states.get(obj, NO_UPDATES)
-        for owner in self.owners(obj):
-            found |= self.states.get(owner, NO_UPDATES)
+        if obj.owners:
+            for owner in self.owners(obj):
+                found |= self.states.get(owner, NO_UPDATES)
         return found
 
     def add_state(self, obj: Obj, upd: Carrieds) -> None:

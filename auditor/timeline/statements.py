@@ -94,7 +94,6 @@ class Statements(Loops):
         if tensors:
             t = self.content(right)
             before = self.content(left)
-            self.binary(type(node.op), Val(taint=before), Val(const=right.const, taint=t), node)
             combined = self.binary(type(node.op), Val(taint=before), Val(const=right.const, taint=t), node).taint
             for obj in tensors:
                 self.add_content(obj, combined)

@@ -444,4 +444,17 @@ def join(a: Val, b: Val) -> Val:
         objs = a.objs + tuple(o for o in b.objs if o not in a.objs)
         if len(objs) > 12:
             objs = objs[:12]
-    return Val(const, items, objs, a.lin if a.lin == b.lin else None, a.loops | b.loops, a.old | b.old, t, axes)
+    lin = a.lin if a.lin == b.lin else None
+    loops, old = a.loops | b.loops, a.old | b.old
+    if (
+        t is a.taint
+        and loops == a.loops
+        and old == a.old
+        and objs is a.objs
+        and const is a.const
+        and items is a.items
+        and lin is a.lin
+        and axes is a.axes
+    ):
+        return a  # it holds all of the other
+    return Val(const, items, objs, lin, loops, old, t, axes)
