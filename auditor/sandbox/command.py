@@ -36,12 +36,15 @@ def own_uid() -> int | None:
 
 
 def interpreter() -> list[Mount]:
-    """This Python and its packages, at the paths they have on the host, wherever they lie."""
-    homes = {Path(home).absolute() for home in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)}
-    homes.add(Path(os.path.realpath(sys.executable)).parent)
-    outside = [home for home in homes if not home.is_relative_to("/usr")]
-    outermost = [home for home in outside if not any(home != other and home.is_relative_to(other) for other in outside)]
-    return [Mount(home, home) for home in sorted(outermost)]
+    """This Python and its packages, at the paths they have on the host, wherever they lie.
+
+    Only what a prefix has of Python: it may be a folder with much else in it, such as `~/.local`.
+    """
+    prefixes = {Path(prefix).absolute() for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix)}
+    parts = [prefix / part for prefix in sorted(prefixes) for part in ("bin", "lib", "lib64", "pyvenv.cfg")]
+    parts.append(Path(os.path.realpath(sys.executable)).parent)
+    outside = dict.fromkeys(part for part in parts if part.exists() and not part.is_relative_to("/usr"))
+    return [Mount(part, part) for part in outside]
 
 
 def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits: Limits, seccomp: int) -> list[str]:

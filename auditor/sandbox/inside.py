@@ -32,22 +32,17 @@ def main() -> None:
         os.close(place)
     job = json.loads(host.recv(1 << 20))
     try:
-        prepare(job["limits"])
+        prepare()
         report = supervise(job["argv"], job["env"], job["cwd"], job["uid"])
     except OSError as error:
         report = {"error": f"the program cannot be started: {error}"}
     host.send(json.dumps(report).encode())
 
 
-def prepare(limits: dict[str, int]) -> None:
+def prepare() -> None:
     """Take on what the program is to inherit, and close this process to it."""
     with open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
-    for name, value in limits.items():
-        kind = getattr(resource, name)
-        _, hard = resource.getrlimit(kind)
-        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (ceiling, ceiling))
     # Process 1 is safe from the signals of its namespace for which it has no handler.
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)

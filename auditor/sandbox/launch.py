@@ -14,7 +14,6 @@ from pathlib import Path
 
 from auditor.sandbox.model import Available, Limits, Mount, NoSandbox, Outcome, Status, Unavailable
 from auditor.sandbox.seccomp import MACHINES
-from auditor.sandbox.session import Broken, Session
 
 
 def run(
@@ -51,6 +50,8 @@ def execute(
     wanted: Sequence[str],
 ) -> Outcome:
     """`run` with the bubblewrap that is given, working or not; without a workspace the folder is empty."""
+    from auditor.sandbox.session import Broken, Session  # its imports are there on Linux only
+
     with Session(limits) as session:
         try:
             session.build(bwrap, readonly)

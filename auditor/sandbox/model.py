@@ -43,8 +43,8 @@ class Limits:
     """Size of all files together, MiB. They lie in memory and count beside `memory_mb`."""
     files: int = 10_000
     """Files and folders at a time."""
-    open_files: int = 256
-    """File descriptors of one process."""
+    open_files: int = 128
+    """File descriptors of one process, and sockets of all processes together."""
     output_bytes: int = 1 << 20
     """Standard output and error together, bytes."""
     result_bytes: int = 1 << 20

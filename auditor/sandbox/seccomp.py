@@ -73,6 +73,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "process_madvise": (440, 440), "kcmp": (312, 272),
     "pidfd_getfd": (438, 438), "migrate_pages": (256, 238), "move_pages": (279, 239),
+    "inotify_init": (253, None), "inotify_init1": (294, 26),
     # Large pieces of the kernel that nothing here needs.
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
@@ -96,7 +97,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "msgget": (68, 186), "mq_open": (240, 180), "remap_file_pages": (216, 234),
     # Looked at by their arguments, below.
     "clone": (56, 220), "clone3": (435, 435), "socket": (41, 198), "socketpair": (53, 199), "ioctl": (16, 29),
-    "mmap": (9, 222), "prlimit64": (302, 261),
+    "mmap": (9, 222), "prlimit64": (302, 261), "setrlimit": (160, 164),
 }
 """Number on x86_64 and on aarch64 (<asm/unistd_64.h>, <asm-generic/unistd.h>)."""
 # fmt: on
@@ -107,6 +108,7 @@ FAMILIES = (1, 2, 10)
 """AF_UNIX, AF_INET, AF_INET6: what programs expect to exist; the network behind them is empty."""
 TERMINAL_INPUT = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX type into a terminal (CVE-2017-5226, CVE-2023-28339)."""
+RLIMIT_CORE = 4
 MAP_KIND, MAP_PRIVATE, MAP_ANONYMOUS = 0x0F, 0x02, 0x20
 
 
@@ -144,7 +146,20 @@ def conditions() -> dict[str, list[Instruction]]:
             allow,
         ],
         # Of other processes there is one that matters, and it is ours.
-        "prlimit64": [Instruction(LOAD, argument(0)), Instruction(EQUAL, 0, yes=1), refuse(errno.EPERM), allow],
+        "prlimit64": [
+            Instruction(LOAD, argument(0)),
+            Instruction(EQUAL, 0, no=3),
+            Instruction(LOAD, argument(1)),
+            Instruction(EQUAL, RLIMIT_CORE, yes=1),
+            allow,
+            refuse(errno.EPERM),
+        ],
+        "setrlimit": [
+            Instruction(LOAD, argument(0)),
+            Instruction(EQUAL, RLIMIT_CORE, no=1),
+            refuse(errno.EPERM),
+            allow,
+        ],
         # Shared anonymous memory stays when it is dropped from sight.
         "mmap": [
             Instruction(LOAD, argument(3)),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -28,7 +29,7 @@ from auditor.sandbox import seccomp
 from auditor.sandbox.command import WORKSPACE, bubblewrap, own_uid
 from auditor.sandbox.model import Limits, Mount, Outcome, Status
 from auditor.sandbox.result import BadResult, collect
-from auditor.sandbox.watch import exact_memory, usage
+from auditor.sandbox.watch import exact_memory, memory_left, usage
 
 INSIDE = Path(__file__).with_name("inside.py")
 TICK_S = 0.05
@@ -39,6 +40,9 @@ ROOM = 4 << 30
 """Bytes of address space beyond the memory limit: libraries, and what allocators reserve and do not use."""
 SPARE = 8
 """Processes that the kernel grants beyond the limit, so that the watch sees the excess and can name it."""
+LEAST_LEFT = 0.05
+"""Share of the machine's memory. The kernel holds some on behalf of a program that no count of ours sees (locks, maps,
+messages); without control groups this is what keeps that from harming the host."""
 DEFAULTS = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "USER": "sandbox"}
 CREDENTIALS = struct.Struct("iII")
 """`struct ucred`: process, user and group."""
@@ -136,7 +140,8 @@ class Session:
             if kind == socket.SCM_RIGHTS:
                 self.tmp, self.proc = map(self.hold, struct.unpack("2i", data))
             elif kind == socket.SCM_CREDENTIALS:
-                self.first = self.hold(os.pidfd_open(CREDENTIALS.unpack(data)[0]))
+                self.pid = CREDENTIALS.unpack(data)[0]
+                self.first = self.hold(os.pidfd_open(self.pid))
 
     def stage(self, workspace: Path | None) -> None:
         """Copy the workspace into the sandbox; raises `Broken`. Nothing hostile runs yet, so paths hold."""
@@ -157,28 +162,31 @@ class Session:
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Let the first process start the program."""
-        limits = self.limits
-        job = {
-            "argv": list(argv),
-            "env": DEFAULTS | dict(env),
-            "cwd": str(WORKSPACE),
-            "uid": self.uid,
-            "limits": {
-                "RLIMIT_CPU": math.ceil(limits.cpu_s) + 1,
-                "RLIMIT_DATA": limits.memory_mb << 20,
-                "RLIMIT_AS": (limits.memory_mb << 20) + ROOM,
-                "RLIMIT_NPROC": limits.processes + SPARE,
-                "RLIMIT_FSIZE": limits.file_mb << 20,
-                "RLIMIT_NOFILE": limits.open_files,
-                "RLIMIT_CORE": 0,
-                "RLIMIT_MSGQUEUE": 0,
-            },
-        }
+        job = {"argv": list(argv), "env": DEFAULTS | dict(env), "cwd": str(WORKSPACE), "uid": self.uid}
         try:
+            self.limit()
             self.host.send(json.dumps(job).encode())
         except OSError as error:
             raise Broken(f"the program cannot be handed over: {error}") from None
         self.started = time.monotonic()
+
+    def limit(self) -> None:
+        """Set what the kernel bounds by itself on the first process, from which the program inherits it."""
+        limits = self.limits
+        for kind, wanted in {
+            resource.RLIMIT_CPU: math.ceil(limits.cpu_s) + 1,
+            resource.RLIMIT_DATA: limits.memory_mb << 20,
+            resource.RLIMIT_AS: (limits.memory_mb << 20) + ROOM,
+            resource.RLIMIT_NPROC: limits.processes + SPARE,
+            resource.RLIMIT_FSIZE: limits.file_mb << 20,
+            resource.RLIMIT_NOFILE: limits.open_files,
+            resource.RLIMIT_SIGPENDING: limits.open_files,
+            resource.RLIMIT_MSGQUEUE: 0,
+            resource.RLIMIT_CORE: 1,  # unlike 0 it also keeps a crash from the host's crash handler, a root (core(5))
+        }.items():
+            _, hard = resource.prlimit(self.pid, kind)
+            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.prlimit(self.pid, kind, (value, value))
 
     def watch(self) -> None:
         """Read output and look at what is used, until the program ends or has to be ended."""
@@ -214,6 +222,10 @@ class Session:
             self.stopped = Status.SG, f"memory: {memory >> 20:,} MiB in use, {limits.memory_mb:,} allowed"
         elif used.tasks > limits.processes:
             self.stopped = Status.SG, f"processes: {used.tasks} at a time, {limits.processes} allowed"
+        elif used.sockets > limits.open_files:
+            self.stopped = Status.SG, f"sockets: {used.sockets} at a time, {limits.open_files} allowed"
+        elif memory_left() < LEAST_LEFT:
+            self.stopped = Status.XX, f"this machine has less than {LEAST_LEFT:.0%} of its memory left"
         elif disk.f_files - disk.f_ffree > limits.files:
             self.stopped = Status.SG, f"files: {disk.f_files - disk.f_ffree:,} at a time, {limits.files:,} allowed"
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 HELD = re.compile(rb"^(?:RssAnon|RssShmem|VmSwap|VmPTE|HugetlbPages):\s+(\d+) kB", re.MULTILINE)
 """Memory that goes only when the process lets go of it; pages of files are the system's to drop."""
+SOCKETS = re.compile(rb"sockets: used (\d+)")
+AVAILABLE = re.compile(rb"^Mem(?:Total|Available):\s+(\d+) kB", re.MULTILINE)
 SHARED_OUT = re.compile(rb"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB", re.MULTILINE)
 
 
@@ -25,6 +28,8 @@ class Usage:
     cpu_s: float
     memory: int
     """Bytes; what processes share is counted for each of them."""
+    sockets: int
+    """Open or on their way to another process. What is sent and not received lies in memory of no process."""
 
 
 def usage(proc: int) -> Usage:
@@ -40,7 +45,8 @@ def usage(proc: int) -> Usage:
             tasks += int(stat[17])
             ticks += int(stat[11]) + int(stat[12])
             memory += sum(map(int, HELD.findall(read(proc, f"{pid}/status")))) << 10
-    return Usage(tasks, ticks / TICKS, memory)
+    sockets = SOCKETS.search(read(proc, "1/net/sockstat"))
+    return Usage(tasks, ticks / TICKS, memory, int(sockets[1]) if sockets else 0)
 
 
 def exact_memory(proc: int) -> int:
@@ -52,6 +58,12 @@ def exact_memory(proc: int) -> int:
             held = SHARED_OUT.findall(rollup) if rollup else HELD.findall(read(proc, f"{pid}/status"))
             total += sum(map(int, held)) << 10
     return total
+
+
+def memory_left() -> float:
+    """Share of this machine's memory that is free or can be freed at once."""
+    total, available = map(int, AVAILABLE.findall(Path("/proc/meminfo").read_bytes()))
+    return available / total
 
 
 def processes(proc: int) -> list[str]:

@@ -141,6 +141,34 @@ def test_open_files_have_a_largest_number(script: Script) -> None:
     assert "Too many open files" in outcome.stderr
 
 
-def test_no_core_is_dumped(script: Script) -> None:
-    outcome = script("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))")
-    assert outcome.stdout == "(0, 0)\n"
+def test_no_core_is_dumped_and_no_crash_handler_is_called(script: Script) -> None:
+    outcome = script("""
+        import resource
+        print(next(line.split()[4:6] for line in open("/proc/self/limits") if line.startswith("Max core")))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """)
+    assert outcome.stdout == "['1', '1']\n"
+    assert "not allowed" in outcome.stderr
+
+
+def test_messages_that_nobody_receives_are_bounded(script: Script) -> None:
+    outcome = script(
+        """
+        import os, socket, time
+        for _ in range(3):
+            os.fork()
+        pairs = []
+        while len(pairs) < 25:
+            pairs.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        time.sleep(100)
+        """,
+        open_files=100,
+    )
+    assert outcome.status is Status.SG
+    assert (outcome.reason or "").startswith("sockets: ")
+
+
+def test_a_machine_without_memory_runs_nothing(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.sandbox.session.memory_left", lambda: 0.04)
+    outcome = script("import time; time.sleep(100)")
+    assert (outcome.status, outcome.reason) == (Status.XX, "this machine has less than 5% of its memory left")

@@ -62,7 +62,8 @@ def expected(name: str, arguments: list[int]) -> int:
         "socketpair": 0 if first in FAMILIES else errno.EAFNOSUPPORT,
         "ioctl": errno.EPERM if second in TERMINAL_INPUT else 0,
         "mmap": errno.EPERM if fourth & 0x20 and fourth & 0x0F != 2 else 0,
-        "prlimit64": errno.EPERM if first else 0,
+        "prlimit64": errno.EPERM if first or second == 4 else 0,
+        "setrlimit": errno.EPERM if first == 4 else 0,
     }.get(name, errno.EPERM)
     return ERRNO | refused if refused else ALLOW
 
