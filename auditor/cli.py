@@ -6,6 +6,7 @@ No judgement lives here. Heavy imports wait inside the commands, so that `pgolf 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from auditor.console import Format, emit, use_color, warn, writable
 from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
 
 if TYPE_CHECKING:
+    from auditor.experiment.probe.model import Probe
     from auditor.submission.model import Submission
 
 DEFAULT_REPO = "openai/parameter-golf"
@@ -128,6 +130,9 @@ def audit(
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Run the smoke test too (see pgolf smoke) and add it to the report.")
     ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Run the experiment too (see pgolf probe); it can change the verdict.")
+    ] = False,
 ) -> None:
     """Read submissions and say, with evidence, whether they obey the rules.
 
@@ -153,6 +158,8 @@ def audit(
             report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records)
             if smoke:
                 report = with_smoke(report, target, mirror=mirror, repo=repo, env=settings)
+            if probe:
+                report = with_probe(report, target, mirror=mirror, repo=repo, env=settings)
             code = report.exit_code
         except PgolfError as error:
             warn(about(target, error))
@@ -348,6 +355,45 @@ def smoke(
 
 
 @app.command()
+def probe(
+    target: OneTarget,
+    mirror: Mirror = None,
+    repo: Repo = DEFAULT_REPO,
+    env: Env = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the made-up validation stream.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Runs at a time.")] = 2,
+    format: DataFormat = TextOrJson.text,
+    output: Output = None,
+    color: ColorOption = Color.auto,
+) -> None:
+    """Run the script at toy size in a sandbox, and see whether its scores depend on what they must not see.
+
+    The script runs several times over made-up validation streams that differ in chosen tokens, under the settings of
+    the reported run. Exits with 1 when a condition (C1 to C4 of issue #1017) is violated, with 0 when none is refuted,
+    with 3 when it could not be decided, and with 2 when there is no sandbox to run in.
+
+    \b
+    Examples:
+      pgolf probe .
+      pgolf probe 1092 --mirror pg.git
+      pgolf probe train_gpt.py --env TTT_ENABLED=1 --seed 7 --format json
+    """
+    with failing(target):
+        from auditor.report import probe as pages
+
+        settings = settings_from(env)
+        writable(output)
+        report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=False)
+        found = experiment(report, target, mirror=mirror, repo=repo, env=settings, seed=seed, jobs=jobs)
+        data = found.as_json()
+        if format is TextOrJson.json:
+            emit(pages.as_json(data), output)
+        else:
+            emit(pages.as_text(target, data, color=use_color(color.value, output)), output)
+        raise typer.Exit(found.exit_code)
+
+
+@app.command()
 def records(
     target: OneTarget,
     mirror: Mirror = None,
@@ -492,6 +538,36 @@ def with_smoke(report: Report, target: str, *, mirror: Path | None, repo: str, e
     from auditor.experiment.smoke import smoke as run_smoke
 
     return replace(report, smoke=run_smoke(open_submission(target, mirror=mirror, repo=repo), env).data())
+
+
+def with_probe(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
+    """The report with the experiment on the same target; as it is where there is nothing to run."""
+    from auditor.experiment.probe.beside import beside
+    from rules import catalogue
+
+    if report.submission.script is None:
+        return report
+    return beside(report, experiment(report, target, mirror=mirror, repo=repo, env=env), catalogue())
+
+
+def experiment(
+    report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str], seed: int = 1, jobs: int = 2
+) -> Probe:
+    """The experiment on a target that was audited, with its progress on standard error when someone watches."""
+    from rich.console import Console
+
+    from auditor.experiment.probe.run import probe as run_probe
+
+    values = {name: setting.value for name, setting in report.submission.config.items()}
+    words = ["pgolf", "probe", target, *(["--mirror", str(mirror)] if mirror else [])]
+    words += [word for name, value in sorted(env.items()) for word in ("--env", f"{name}={value}")]
+    repeat = shlex.join([*words, "--seed", str(seed)])
+    submission = open_submission(target, mirror=mirror, repo=repo)
+    with Console(stderr=True).status(f"probe {target}") as status:
+        return run_probe(
+            submission, values, env, seed=seed, jobs=jobs, repeat=repeat,
+            step=lambda done: status.update(f"probe {target}: {done}"),
+        )  # fmt: skip
 
 
 def show(reports: list[Report], format: Format, output: Path | None, color: Color) -> None:

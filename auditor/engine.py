@@ -22,7 +22,7 @@ from auditor.submission.claims import stated_scores
 from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
-from auditor.timeline.evidence import Messages, claimed_lines, claimed_report, executed, not_executed, shown_branches
+from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
@@ -146,9 +146,9 @@ def check_records(submission: Submission, rules: Sequence[Rule]) -> tuple[dict[s
     return as_data(facts.records), found
 
 
-def script_info(submission: Submission, env: Mapping[str, str]) -> ScriptInfo:
-    """What the code says of its model and of its settings, under the effective configuration; no rule is asked."""
-    return deep(lambda: describe(submission, gather(submission, env, {})))
+def model_of(submission: Submission, env: Mapping[str, str]) -> Mapping[str, int | None]:
+    """`dim`, `layers` and `vocab` of the model, as the code says them under the effective configuration."""
+    return deep(lambda: gather(submission, env, {}).run.model)
 
 
 _RANK = {"flag": 0, "hold": 1, "warning": 2, "note": 3}
@@ -217,18 +217,10 @@ def with_log_evidence(facts: Facts) -> Facts:
     messages = Messages(facts.tree, facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
     chosen = _overridden(facts)
-    claim = facts.submission.claims.val_bpb
-    logs = [log.text for log in facts.submission.logs]
-    claimed = claimed_lines(messages, claim, logs) if claim is not None else []
     for _ in range(2):
         run = facts.run
         forced = {**facts.forced, **dict(shown_branches(messages, facts.index.branches))}
-        telling = [
-            b
-            for b in run.skipped
-            if facts.index.updates(b.line, b.end_line) or any(b.line <= line <= b.end_line for line in claimed)
-        ]
-        for block in executed(messages, telling):
+        for block in executed(messages, [b for b in run.skipped if facts.index.updates(b.line, b.end_line)]):
             forced[block.branch_line] = block.branch
         if run.headline is not None and _same_program(log.text, facts):
             finals = [r.place.line for r in run.reports if r.bits and r.order > run.headline.order * 0.4]
@@ -239,7 +231,9 @@ def with_log_evidence(facts: Facts) -> Facts:
         if forced == facts.forced:
             break
         facts = replace(facts, forced=forced, evidence_source=source)
+    claim = facts.submission.claims.val_bpb
     if claim is not None:
+        logs = [log.text for log in facts.submission.logs]
         earlier = stated_scores(f"{facts.submission.folder} {facts.submission.target.title or ''}")
         line = claimed_report(messages, facts.run.reports, claim, logs, earlier)
         facts.headline_line = facts.run.headline_line = line

@@ -153,6 +153,8 @@ class Report:
     """Logs and claims as plain data, when rules on records were asked."""
     smoke: dict[str, Any] | None = None
     """The smoke test as plain data, when it was asked."""
+    probe: dict[str, Any] | None = None
+    """The experiment as plain data, when it was asked."""
 
     @property
     def exit_code(self) -> ExitCode:

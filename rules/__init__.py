@@ -12,6 +12,7 @@ from rules.causality.undecodable_order import UndecodableOrder
 from rules.data.external_data_or_network import ExternalDataOrNetwork
 from rules.data.state_outside_artifact import StateOutsideArtifact
 from rules.data.val_in_train import ValInTrain
+from rules.experiment.experiment_violation import ExperimentViolation
 from rules.neural.pure_neural import PureNeural
 from rules.ngram.cache_before_score import CacheBeforeScore
 from rules.ngram.context_only_ngram import ContextOnlyNgram
@@ -62,6 +63,7 @@ def catalogue() -> tuple[Rule, ...]:
         ExternalDataOrNetwork(),
         UndecodableOrder(),
         StateOutsideArtifact(),
+        ExperimentViolation(),
         BrokenScript(),
         OpaqueCode(),
         NoEvaluation(),

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Protocol
 from auditor.facts import Facts
 from auditor.verdict import Finding, Level
 
-Kind = Literal["violation", "record", "positive", "readability"]
+Kind = Literal["violation", "experiment", "record", "positive", "readability"]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def test_only_commands_that_work_are_listed() -> None:
         "demo",
         "timeline",
         "smoke",
+        "probe",
         "records",
         "explain",
         "rules",

@@ -57,7 +57,7 @@ def to_dict(report: Report) -> dict[str, Any]:
             for finding, fingerprint in zip(report.findings, fingerprints(report), strict=True)
         ],
         "smoke": report.smoke,
-        "probe": None,
+        "probe": report.probe,
         "records": report.records,
         "timings_ms": {stage: round(ms, 3) for stage, ms in report.timings_ms.items()},
     }

@@ -140,7 +140,7 @@ def rules_json(rules: Sequence[Rule]) -> str:
 
 
 def _listed(rules: Sequence[Rule]) -> list[Rule]:
-    kinds = ("violation", "record", "readability", "positive")
+    kinds = ("violation", "experiment", "record", "readability", "positive")
     return sorted(rules, key=lambda rule: (kinds.index(rule.kind), rule.id))
 
 

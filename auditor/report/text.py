@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from auditor.report import view
 from auditor.report.escape import code_line, one_line
+from auditor.report.probe import probe_line
 from auditor.report.smoke import smoke_line
 from auditor.report.terminal import LEVEL_STYLE, Page
 from auditor.verdict import Evidence, Finding, Report
@@ -92,6 +93,8 @@ def _submission(page: Page, report: Report) -> None:
         page.field("model", ", ".join(sizes))
     if report.smoke is not None:
         page.field("smoke", one_line(smoke_line(report.smoke), 1000))
+    if report.probe is not None:
+        page.field("probe", probe_line(report.probe))
     config = view.telling_config(report)
     for position, (name, setting) in enumerate(config):
         page.field(

@@ -7,6 +7,7 @@ starts `python -m pgolf_runtime job.json`. One concept a module:
 - `job`          what is to be run, and the result that is written in the end;
 - `device`       CUDA devices, streams, events and memory figures, all of them the CPU;
 - `compiling`    `torch.compile` as identity, autocast and inference mode as what a CPU has;
+- `compressing`  compressors at their fastest level;
 - `distributed`  collectives of a world of one, without a process group;
 - `attention`    FlashAttention 2 and 3, computed by scaled dot-product attention;
 - `absent`       packages that are not installed, as stubs that fail when they are really used;

@@ -15,17 +15,25 @@ from typing import Any, NoReturn
 
 import torch
 
-from . import absent, attention, clock, commands, compiling, device, distributed, files, kernels, liven, packed, threads
+from . import (
+    absent,
+    attention,
+    clock,
+    commands,
+    compiling,
+    compressing,
+    device,
+    distributed,
+    files,
+    kernels,
+    liven,
+    packed,
+    threads,
+)
 from .job import Absent, Ended, Fault, Job, RuntimeLimit, read_job, write_result
 
 OWN = os.path.dirname(os.path.abspath(__file__))
 REASON = 400
-PASSING = ("run", "__torch_function__", "within")
-"""Functions of this package that hand a call of the script on."""
-ABROAD = ("CUDA", "cuda", "Triton", "triton", "NCCL", "torch._dynamo", "torch._inductor")
-MACHINE = ("can't allocate memory", "does not exist")
-DATA = ("tokenizer", "VOCAB_SIZE", "vocab_size", "No files", "no files", "shard")
-"""Words in the messages of errors that come of the CPU, of what is not here (operators too), and of the toy data."""
 
 
 class Run:
@@ -40,8 +48,7 @@ class Run:
     def install(self, source: str) -> None:
         """Put the runtime in place, then the taps."""
         torch.set_num_threads(1)
-        compiling.install(source)  # the compiler, when it is imported, wants to find torch as it is, and no Triton
-        for concept in (device, distributed, kernels, packed, clock, commands, threads):
+        for concept in (device, compiling, compressing, distributed, kernels, packed, clock, commands, threads):
             concept.install()
         attention.install(os.path.dirname(self.job.script))
         self.finder = absent.install(source)
@@ -91,7 +98,7 @@ class Run:
             self.end("raised", "script", f"it left with {str(leaving.code)[:REASON]!r}")
         except BaseException as error:  # whatever the script raises is a result
             traceback.print_exc()
-            self.end("raised", fault_of(error), described(error, self.job.script))
+            self.end("raised", fault_of(error, self.job.script), described(error, self.job.script))
         self.end("returned")
 
 
@@ -116,23 +123,18 @@ def frames(error: BaseException) -> list[traceback.FrameSummary]:
     return list(traceback.extract_tb(error.__traceback__))
 
 
-def fault_of(error: BaseException) -> Fault:
-    """Whose fault an error is: of what is missing here, of this runtime, else the script's."""
-    text = str(error)
-    if (
-        isinstance(error, Absent | ModuleNotFoundError | MemoryError | FileNotFoundError)
-        or "can't allocate memory" in text
-    ):
-        return "environment"
-    if isinstance(error, RuntimeLimit) or any(word in text for word in ABROAD + DATA):
+def fault_of(error: BaseException, script: str) -> Fault:
+    """Whose fault an error is: a missing package, something this runtime does not do, else the script's."""
+    if isinstance(error, RuntimeLimit):
         return "runtime"
-    inner = [frame for frame in frames(error) if not (is_own(frame) and frame.name in PASSING)]
-    return "runtime" if inner and is_own(inner[-1]) else "script"
-
-
-def is_own(frame: traceback.FrameSummary) -> bool:
-    """Whether a frame is of this package."""
-    return os.path.abspath(frame.filename).startswith(OWN)
+    if isinstance(error, Absent | ModuleNotFoundError | MemoryError):
+        return "environment"
+    last = frames(error)[-1:]
+    if last and os.path.abspath(last[0].filename).startswith(OWN) and last[0].name != "run":
+        return "runtime"
+    if any(word in str(error) for word in ("CUDA", "cuda", "Triton", "triton", "NCCL")):
+        return "runtime"
+    return "script"
 
 
 def described(error: BaseException, script: str) -> str:

@@ -14,7 +14,6 @@ There is no result when the process was killed or ran out of time; the sandbox t
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,19 +60,9 @@ def read_job(path: str) -> Job:
     return Job(**{**fields, "argv": tuple(fields.get("argv", ()))})
 
 
-def finite(value: Any) -> Any:
-    """The same data with null for every number that is none, which JSON cannot say."""
-    if isinstance(value, Mapping):
-        return {name: finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def write_result(path: str, result: Mapping[str, Any]) -> None:
     """Write the result, all of it or nothing; one that is too long becomes a fault of the runtime."""
-    result = finite(result)
-    text = json.dumps(result, allow_nan=False)
+    text = json.dumps(result, allow_nan=True)
     if len(text) > RESULT_BYTES:
         kept = {**result, "taps": {}, "ended": "raised", "fault": "runtime"}
         text = json.dumps({**kept, "reason": f"the result has {len(text):,} bytes; {RESULT_BYTES:,} are allowed"})

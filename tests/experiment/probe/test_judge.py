@@ -1,0 +1,60 @@
+"""The experiment on evaluators of ours: each violation is found, and nothing legal is refuted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from auditor.experiment.probe.judge import Outcome, judge  # noqa: E402
+from auditor.experiment.probe.streams import Recipe  # noqa: E402
+from tests.experiment.probe import evaluators  # noqa: E402
+from tests.experiment.probe.forked import ForkedRunner  # noqa: E402
+
+RECIPE = Recipe(512, tuple(range(2, evaluators.VOCABULARY)), evaluators.BOS, 6)
+
+
+def _judged(evaluate: Callable[..., None]) -> Outcome:
+    def two(tokens: Sequence[int]) -> np.ndarray:
+        return np.full(len(tokens), 2.0)
+
+    return judge(ForkedRunner(evaluate), RECIPE, two, (1, 2))
+
+
+@pytest.mark.parametrize(
+    "evaluate",
+    [
+        evaluators.neural,
+        evaluators.chunks(0),
+        evaluators.by_length,
+        evaluators.hashed_cache(with_target=False),
+    ],
+    ids=["neural", "score-first", "by-length", "context-only"],
+)
+def test_legal_evaluators_are_not_refuted(evaluate: Callable[..., None]) -> None:
+    outcome = _judged(evaluate)
+    assert {name: found.answer for name, found in outcome.conditions.items()} == dict.fromkeys(
+        ("C1", "C2", "C3", "C4"), "not-refuted"
+    )
+    assert outcome.evaluation["bpb_agrees"]
+    assert outcome.seeds == (1,)
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "violated"),
+    [
+        (evaluators.pooled, {"C1"}),
+        (evaluators.chunks(33), {"C1", "C3"}),
+        (evaluators.chunks(0, scored_first=False), {"C1", "C3"}),
+        (evaluators.chunks(0, scored_first=False, fresh=True), {"C1", "C3"}),
+        (evaluators.trained_before, {"C1", "C3"}),
+        (evaluators.hashed_cache(with_target=True), {"C2"}),
+    ],
+    ids=["pooled", "33-ahead", "train-first", "slot", "trained-before", "target-in-key"],
+)
+def test_violations_are_found(evaluate: Callable[..., None], violated: set[str]) -> None:
+    outcome = _judged(evaluate)
+    assert {name for name, found in outcome.conditions.items() if found.answer == "violated"} == violated
