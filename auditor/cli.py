@@ -18,6 +18,7 @@ import typer
 
 from auditor.console import Format, emit, use_color, warn, writable
 from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
+from reference_impl import cli as reference
 
 if TYPE_CHECKING:
     from auditor.experiment.probe.model import Probe
@@ -510,6 +511,10 @@ def doctor() -> None:
         text, healthy = diagnosis()
         emit(text, None)
         raise typer.Exit(ExitCode.CLEAN if healthy else ExitCode.USAGE)
+
+
+app.command()(reference.train)
+app.add_typer(reference.data_commands)
 
 
 def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submission:

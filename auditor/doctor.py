@@ -19,8 +19,8 @@ from auditor.verdict import PgolfError
 PURPOSES = {
     "": "pgolf audit",
     "probe": "pgolf smoke",
-    "train": "the reference implementation (not in this version)",
-    "gpu": "training on GPUs (not in this version)",
+    "train": "the reference implementation (pgolf train, pgolf data)",
+    "gpu": "faster attention on GPUs",
 }
 """What each extra is for, in the order in which they are shown; the empty one is what every install has.
 Extras that are not here, such as `dev`, are not shown."""

@@ -172,6 +172,8 @@ class TrainConfig:
     """Attention stays within a document (PR #1354)."""
     validate_every: int = 1000
     validate_batch_tokens: int = 524_288
+    checkpoint_every: int = 500
+    """Steps between checkpoints; 0 is none. Writing them is not counted as training."""
     log_every: int = 200
     dialect: str = "steps"
     """Spelling of the log: `steps` (`step:1/20000 train_loss:...`) or `rates` (`1/20000 train_loss: ...`)."""

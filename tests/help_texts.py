@@ -17,8 +17,11 @@ FOLDER = Path(__file__).parent.parent / "docs" / "help"
 
 def help_texts() -> dict[str, str]:
     """The help of the program and of each command, by file name."""
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    return {f"{name or 'pgolf'}.txt": help_of(*([name] if name else [])) for name in ("", *commands)}
+    named: dict[str, tuple[str, ...]] = {"pgolf": ()}
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", None)
+        named |= {name: (name,)} if inner is None else {f"{name} {each}": (name, each) for each in inner}
+    return {f"{name}.txt": help_of(*words) for name, words in named.items()}
 
 
 def help_of(*command: str) -> str:

@@ -38,4 +38,6 @@ def test_only_commands_that_work_are_listed() -> None:
         "rules",
         "schema",
         "doctor",
+        "train",
+        "data",
     ]

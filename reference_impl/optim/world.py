@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -27,9 +26,11 @@ class World:
             dist.all_reduce(tensor)
         return tensor
 
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether the flag is up in any process."""
-        return bool(self.sum(torch.tensor(int(flag), device=device)).item()) if self.size > 1 else flag
+    def latest(self, seconds: Tensor) -> float:
+        """The largest value of all processes."""
+        if self.size > 1:
+            dist.all_reduce(seconds, op=dist.ReduceOp.MAX)
+        return seconds.item()
 
     def reduce_scatter(self, full: Tensor) -> Wait:
         """Start adding up (n, ...) of all processes; each gets its n / size rows."""
