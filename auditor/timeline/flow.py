@@ -68,6 +68,9 @@ class Flow(Recorder):
 
     def age_taint(self, t: Taint, bit: int) -> Taint:
         """Content as seen from the next iteration of a loop."""
+        if not (t.toks or t.upd or t.crossings or t.gates):
+            self.ageless[bit].add(t)
+            return t
         inside = bool(t.crossings) and self.in_module()
         key = (t, bit, inside)
         found = self.aged.get(key)
@@ -77,6 +80,8 @@ class Flow(Recorder):
             gates = _aged(t.gates, bit)
             toks = _aged(t.toks, bit)
             found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
+            if found is t and not t.crossings:
+                self.ageless[bit].add(t)
         return found
 
     def age_updates(self, upd: Carrieds, bit: int) -> Carrieds:
@@ -94,7 +99,7 @@ class Flow(Recorder):
     def age(self, v: Val, bit: int) -> Val:
         """A value as seen from the next iteration of a loop."""
         t, items = v.taint, v.items
-        if t.loops & bit or t.upd or t.crossings:
+        if t not in self.ageless[bit]:
             t = self.age_taint(t, bit)
         if items is not None:
             aged = tuple(self.age(item, bit) for item in items)
@@ -109,22 +114,23 @@ class Flow(Recorder):
 
     def cross_back_edge(self, bit: int) -> None:
         """One iteration of a loop ends and the next begins."""
-        variables = self.frame.vars
+        variables, ageless = self.frame.vars, self.ageless[bit]
         for name, value in variables.items():
-            if value.taint is not NONE or value.loops & bit or value.items is not None:
+            if value.taint not in ageless or value.loops & bit or value.items is not None:
                 aged = self.age(value, bit)
                 if aged is not value:
                     variables[name] = aged
         for obj in self.hot:
             before, elem, changed = obj.content, obj.elem, False
-            if before is not NONE:
+            if before not in ageless:
                 obj.content = self.age_taint(before, bit)
                 changed = obj.content is not before
             if elem is not None:
                 obj.elem = self.age(elem, bit)
                 changed |= obj.elem is not elem
             for name, value in obj.fields.items():
-                if value.taint is not NONE:
+                t = value.taint
+                if t not in ageless or (t is not NONE and (value.loops & bit or value.items is not None)):
                     aged = self.age(value, bit)
                     if aged is not value:
                         obj.fields[name] = aged

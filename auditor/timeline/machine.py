@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import fields
 from operator import attrgetter
@@ -130,6 +131,8 @@ class Machine(Evaluator):
         self.read_numbers: dict[tuple[int, int], int] = {}
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int, bool], Taint] = {}
+        self.ageless: defaultdict[int, set[Taint]] = defaultdict(lambda: {NONE})
+        """Contents that look the same from the next iteration, by loop."""
         self.aged_updates: dict[tuple[Carrieds, int], Carrieds] = {}
         self.stack: list[Any] = []
         self.hooks: dict[Obj, list[Val]] = {}

@@ -101,7 +101,7 @@ class Dep(NamedTuple):
 class Taint:
     """Content of a value; immutable and interned (use `taint`)."""
 
-    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "gates", "loops")
+    __slots__ = ("toks", "upd", "deps", "nll", "counts", "flags", "crossings", "gates")
 
     def __init__(
         self,
@@ -122,12 +122,6 @@ class Taint:
         self.flags = flags
         self.crossings = crossings
         self.gates = gates
-        self.loops = 0
-        """Loops that any of its regions varies with."""
-        for region in toks:
-            self.loops |= region.loops
-        for region in gates:
-            self.loops |= region.loops
 
 
 E = TypeVar("E")
