@@ -52,7 +52,9 @@ class _Reader:
             self._sizes(number, line)
         if any(word in low for word in ("seed", "world", "shards", "token", "val:", "bytes=")):
             self._header(number, line)
-        if any(word in low for word in ("time", "elapsed", " in ", "wallclock", "training", "gptq")):
+        if "time" in low or "training" in low:
+            self._train_time(number, line)
+        if any(word in low for word in ("elapsed", "wallclock", "total_eval_", "generated", "calibrat", "hessians")):
             self._clocks(number, line)
         if any(word in line for word in ("rror", "xception", "nterrupt", "memory", "signal SIG", "Killed")):
             self._error(number, line)
@@ -153,12 +155,14 @@ class _Reader:
             if match := pattern.search(line):
                 self.counts[name] = Read(d.count(next(group for group in match.groups() if group)), number)
 
-    def _clocks(self, number: int, line: str) -> None:
+    def _train_time(self, number: int, line: str) -> None:
         trained = d.TRAIN_TIME.search(line) or d.TRAINING_DONE.search(line)
         if trained:
             took = d.seconds(trained[1], trained[2] if trained.re is d.TRAIN_TIME else "s")
             if self.train_s is None or took >= self.train_s.value:
                 self.train_s = Read(took, number)
+
+    def _clocks(self, number: int, line: str) -> None:
         for kind, pattern in d.CLOCKS:
             match = pattern.search(line)
             if match and len(self.clocks) < _MAX_KEPT:
