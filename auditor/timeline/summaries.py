@@ -10,6 +10,7 @@ constants, objects, and the kinds of content they hold.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from typing import Any, NamedTuple
 
 from auditor.program.index import statements
@@ -325,6 +326,8 @@ def _substitute_regions(regions: frozenset[Region], call: Call) -> frozenset[Reg
 
 def _substitute_region(r: Region, values: list[Val]) -> frozenset[Region]:
     """What a marker stands for."""
+    if r == _marker(r.arg):  # the tokens of the argument as they are
+        return _leaf(values, r.arg).taint.toks
     start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
     from_end = r.end is not None and r.end.terms[:1] == _END.terms
     end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
@@ -347,11 +350,17 @@ def _substitute_region(r: Region, values: list[Val]) -> frozenset[Region]:
     )
 
 
+@cache
+def _marker(number: int) -> Region:
+    """What stands for the tokens of argument `number`, all of them."""
+    return Region("val", 0, 0, Linear(0), 0, 0, number, _END)
+
+
 def _mark(v: Val, index: int, item: int = 0) -> Val:
     """A value whose content, loops and position are markers for argument `index`."""
     number = item * 64 + index + 1
     t = v.taint
-    toks = frozenset((Region("val", 0, 0, Linear(0), 0, 0, number, _END),)) if t.toks else t.toks
+    toks = frozenset((_marker(number),)) if t.toks else t.toks
     upd = frozenset((Carried(-number, 0),)) if t.upd else t.upd
     items = None
     if v.items is not None:
