@@ -68,7 +68,7 @@ class Statements(Loops):
         right = self.ev(node.value)
         if isinstance(target, ast.Name):
             innermost = self.loops[-1].loop.bit if len(self.loops) > self.frame.loop_base else 0
-            left = self._ev_name(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            left = self._ev_name(target)
             self.assign(target, self.augment(node, left, right, innermost))
         elif isinstance(target, ast.Attribute):
             base = self.ev(target.value)
