@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.console import Format, emit, use_color, warn, writable
+from auditor.console import Format, emit, use_color, warn, working, writable
 from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
 from reference_impl import cli as reference
 
@@ -156,9 +156,7 @@ def audit(
     codes = [ExitCode.CLEAN]
     for target in progress(targets):
         try:
-            report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records)
-            if smoke:
-                report = with_smoke(report, target, mirror=mirror, repo=repo, env=settings)
+            report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records, smoke=smoke)
             if probe:
                 report = with_probe(report, target, mirror=mirror, repo=repo, env=settings)
             code = report.exit_code
@@ -348,7 +346,9 @@ def smoke(
 
         settings = settings_from(env)
         writable(output)
-        found = run_smoke(open_submission(target, mirror=mirror, repo=repo), settings)
+        submission = open_submission(target, mirror=mirror, repo=repo)
+        with working(f"smoke test of {target}"):
+            found = run_smoke(submission, settings)
         emit(pages.as_json(found.data()) if format is TextOrJson.json else pages.as_text(target, found.data()), output)
         if found.status == "skipped":
             warn(about(target, PgolfError(found.reason or "skipped")))
@@ -524,25 +524,36 @@ def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submissio
     return open_target(target, mirror=mirror, repo=repo)
 
 
-def audit_one(target: str, *, mirror: Path | None, repo: str, env: dict[str, str], records: bool = True) -> Report:
-    """Audit one target under every rule, or without those on records; raises `PgolfError` when it cannot be read."""
+def audit_one(
+    target: str,
+    *,
+    mirror: Path | None,
+    repo: str,
+    env: dict[str, str],
+    records: bool = True,
+    smoke: bool = False,
+) -> Report:
+    """Audit one target under every rule, or without those on records, and smoke-test it if asked.
+
+    Raises `PgolfError` when it cannot be read.
+    """
+    from dataclasses import replace
+
     from auditor.engine import audit as run_audit
     from rules import catalogue
 
     try:
         chosen = [rule for rule in catalogue() if records or rule.kind != "record"]
-        return run_audit(open_submission(target, mirror=mirror, repo=repo), chosen, env=env)
+        submission = open_submission(target, mirror=mirror, repo=repo)
+        report = run_audit(submission, chosen, env=env)
     except MemoryError:
         raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
-
-
-def with_smoke(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
-    """The report with the smoke test of the same target."""
-    from dataclasses import replace
-
+    if not smoke:
+        return report
     from auditor.experiment.smoke import smoke as run_smoke
 
-    return replace(report, smoke=run_smoke(open_submission(target, mirror=mirror, repo=repo), env).data())
+    with working(f"smoke test of {target}"):
+        return replace(report, smoke=run_smoke(submission, env).data())
 
 
 def with_probe(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:

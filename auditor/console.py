@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,6 +28,21 @@ def warn(message: str) -> None:
     from auditor.report.escape import one_line
 
     print(f"pgolf: {one_line(message, 1000)}", file=sys.stderr)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on standard error that something is under way, when someone watches."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from auditor.report.escape import one_line
+
+    with Console(stderr=True).status(Text(one_line(what, 60))):
+        yield
 
 
 def use_color(choice: str, output: Path | None) -> bool:

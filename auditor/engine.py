@@ -146,9 +146,9 @@ def check_records(submission: Submission, rules: Sequence[Rule]) -> tuple[dict[s
     return as_data(facts.records), found
 
 
-def model_of(submission: Submission, env: Mapping[str, str]) -> Mapping[str, int | None]:
-    """`dim`, `layers` and `vocab` of the model, as the code says them under the effective configuration."""
-    return deep(lambda: gather(submission, env, {}).run.model)
+def script_info(submission: Submission, env: Mapping[str, str]) -> ScriptInfo:
+    """What the code says of its model and of its settings, under the effective configuration; no rule is asked."""
+    return deep(lambda: describe(submission, gather(submission, env, {})))
 
 
 _RANK = {"flag": 0, "hold": 1, "warning": 2, "note": 3}

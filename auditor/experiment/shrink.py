@@ -24,6 +24,12 @@ SMOKE_SIZES: Mapping[str, int] = {
 }
 """Small sequences and batches; the model stays as it is."""
 
+WIDE = 4096
+"""Tokens of one micro-step that sequences of any usual length divide."""
+
+WIDE_SIZES: Mapping[str, int] = {name: WIDE * ACCUMULATION for name, size in SMOKE_SIZES.items() if size != STEP}
+"""Sequences of the reported run, and batches of few of them."""
+
 
 @dataclass(frozen=True)
 class Shrunk:

@@ -3,7 +3,7 @@
 The script's own `main()` runs, with the settings of the reported run and small sequences, until the first backward is
 done; what went through it is then measured. A failure has a fault:
 
-- `script`: it fails with the sizes of the reported run too;
+- `script`: it fails with sequences as long as those of the reported run too;
 - `environment`: something is not installed here, or there is not enough of it;
 - `runtime`: the script asked for what this runtime does not do.
 """
@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from auditor.engine import model_of
+from auditor.engine import script_info
 from auditor.experiment.data import toy_data
-from auditor.experiment.shrink import SMOKE_SIZES
+from auditor.experiment.shrink import SMOKE_SIZES, WIDE_SIZES
 from auditor.experiment.stage import Job, Program, Ran, read_program, run, stage, workspace_root
 from auditor.sandbox import Limits, Status
 from auditor.submission.model import Submission
-from auditor.verdict import ExitCode, PgolfError
+from auditor.verdict import ExitCode, PgolfError, ScriptInfo
 
 Fault = Literal["script", "environment", "runtime"]
 
-LIMITS = Limits(cpu_s=40.0, wall_s=60.0, memory_mb=6144, processes=64, disk_mb=512)
-TRAIN_TOKENS, VAL_TOKENS = 1 << 16, 1 << 14
+LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=6144, processes=64, disk_mb=512)
+TRAIN_TOKENS, VAL_TOKENS = 1 << 16, 4352
+EARLY = 0.9
+"""Part of its time after which a run says where it is, before it is ended."""
 DEFAULT_VOCAB = 1024
 MAX_VOCAB = 1 << 16
+CERTAIN = ("SyntaxError", "NameError", "UnboundLocalError", "ImportError")
+"""Errors that no size can lead to."""
 
 
 @dataclass(frozen=True)
@@ -106,26 +110,64 @@ class Smoke:
 
 
 def smoke(submission: Submission, env: Mapping[str, str]) -> Smoke:
-    """Run the smoke test. Where there is no sandbox, no sentencepiece or no script it is skipped, with the reason."""
+    """Run the smoke test. Where there is no sandbox, no sentencepiece or no script it is skipped, with the reason.
+
+    A script that fails is run once more, with sequences as long as those of the reported run, before it is blamed.
+    """
     code_bytes = len(submission.code)
     try:
         program = read_program(submission, env)
-        stated = model_of(submission, env)
-        vocab = stated.get("vocab") or DEFAULT_VOCAB
-        ran, settings = attempt(program, vocab if 2 <= vocab <= MAX_VOCAB else DEFAULT_VOCAB, SMOKE_SIZES)
+        stated = script_info(submission, env)
+        vocab = vocabulary(stated)
+        ran, settings = attempt(program, vocab, SMOKE_SIZES)
+        if in_doubt(ran):
+            longer, longer_settings = attempt(program, vocab, WIDE_SIZES)
+            if passed(longer) or in_doubt(longer):
+                ran, settings = longer, longer_settings
+            else:
+                ran = unconfirmed(ran)
     except PgolfError as error:
         return Smoke("skipped", str(error), code_bytes=code_bytes)
     except SyntaxError as error:
-        return Smoke("fail", f"SyntaxError: {error}", "script", code_bytes=code_bytes)
-    return judge(ran, program, settings, stated)
+        reason = f"SyntaxError: {error.msg} ({program.name}:{error.lineno})"
+        return Smoke("fail", reason, "script", code_bytes=code_bytes)
+    return judge(ran, program, settings, stated.model)
+
+
+def vocabulary(stated: ScriptInfo) -> int:
+    """Size of the vocabulary that the script expects, as far as the code says."""
+    setting = stated.config.get("VOCAB_SIZE")
+    found = stated.model.get("vocab") or (int(setting.value) if setting and setting.value.isdecimal() else None)
+    return found if found is not None and 2 <= found <= MAX_VOCAB else DEFAULT_VOCAB
 
 
 def attempt(program: Program, vocab: int, sizes: Mapping[str, int]) -> tuple[Ran[SmokeResult], Mapping[str, str]]:
     """One run to the first backward, and the settings that it had."""
     data = toy_data(vocab, TRAIN_TOKENS, VAL_TOKENS)
     with tempfile.TemporaryDirectory(prefix="pgolf-", dir=workspace_root()) as folder:
-        staged = stage(Path(folder), program, data, Job(taps={"step": {}}), sizes)
+        job = Job(taps={"step": {}}, cpu_s=LIMITS.cpu_s * EARLY, wall_s=LIMITS.wall_s * EARLY)
+        staged = stage(Path(folder), program, data, job, sizes)
         return run(staged, SmokeResult, LIMITS), staged.env
+
+
+def passed(ran: Ran[SmokeResult]) -> bool:
+    """Whether a run took its step, with a loss that is a number."""
+    return ran.result is not None and ran.result.taps.step.loss is not None
+
+
+def in_doubt(ran: Ran[SmokeResult]) -> bool:
+    """Whether a run failed in a way that its short sequences may have led to."""
+    result = ran.result
+    if result is None or passed(ran) or result.fault in ("environment", "runtime"):
+        return False
+    nothing_done = result.fault is None and not result.taps.step.forward
+    return not nothing_done and not (result.reason or "").startswith(CERTAIN)
+
+
+def unconfirmed(ran: Ran[SmokeResult]) -> Ran[SmokeResult]:
+    """The failure of a run that did not show again with longer sequences, nor was there another result."""
+    assert ran.result is not None
+    return replace(ran, result=replace(ran.result, fault="runtime"))
 
 
 def judge(ran: Ran[SmokeResult], program: Program, env: Mapping[str, str], stated: Mapping[str, int | None]) -> Smoke:
@@ -133,16 +175,13 @@ def judge(ran: Ran[SmokeResult], program: Program, env: Mapping[str, str], state
     used = Used(ran.outcome.status.value, round(ran.outcome.wall_s, 2), round(ran.outcome.max_rss_mb, 1))
     result = ran.result
     if result is None:
-        fault: Fault = "runtime" if ran.outcome.status in (Status.TO, Status.XX) else "environment"
+        fault: Fault = "environment" if ran.outcome.status is Status.RE else "runtime"
         return Smoke("fail", ran.problem, fault, code_bytes=program.code_bytes, env=dict(env), sandbox=used)
-    step = result.taps.step
-    reason, cause = result.reason, result.fault
-    if result.ended == "stopped" and step.backward:
-        status: Literal["pass", "fail"] = "pass"
-    else:
-        status = "fail"
-        reason = reason or "it came to its end and took no training step"
-        cause = cause or "script"
+    step, reason, cause = result.taps.step, result.reason, result.fault
+    status: Literal["pass", "fail"] = "pass" if passed(ran) else "fail"
+    if status == "fail" and result.ended != "raised":
+        took = "its loss is not a finite number" if step.backward else "it came to its end and took no training step"
+        reason, cause = reason or took, cause or "script"
     return Smoke(
         status, reason, cause, result.import_s, step.dim or stated.get("dim"), step.layers or stated.get("layers"),
         step.vocab or stated.get("vocab"), step.params, program.code_bytes, dict(env), used,

@@ -4,9 +4,14 @@
     staged = stage(folder, program, data, Job(...))    files in a folder on the host
     ran = run(staged, shape)                           in the sandbox; the result decoded into `shape`
 
-A workspace holds the unpacked script under its own name, the other files of its folder, `data/`, and `job.json`; the
-runtime lies beside it. One job is one run. An experiment of several runs stages one workspace each: all have the same
-paths inside, so that nothing that a script derives from a path differs between them.
+A workspace holds `job.json` and, in `HOME`, the unpacked script under its own name, the other files of its folder and
+`data/`; that folder is the working directory. The runtime lies elsewhere.
+
+One job is one run. An experiment of several runs stages one workspace each: all have the same paths inside and a clock
+of their own that starts at the same time, so that nothing that a script derives from paths, process numbers or time
+differs between them; `PYTHONHASHSEED` and every random generator are seeded. What differs is what the job or the data
+say. Whoever adds an experiment adds a tap in `auditor.runtime.taps`, the shape of its result here, and sizes
+in `shrink`.
 """
 
 from __future__ import annotations
@@ -38,6 +43,8 @@ RUNTIME = Path(__file__).parents[1] / "runtime"
 PACKAGE = "pgolf_runtime"
 MOUNTED = Path("/opt/pgolf") / PACKAGE
 """Where the runtime lies in the sandbox; its parent is on the module path."""
+HOME = "records/track/folder"
+"""Where the script lies in the workspace: as deep as in the repository, as some look for its root from there."""
 RESULT = "pgolf-result.json"
 JOB = "pgolf-job.json"
 FILE_BYTES = 8 << 20
@@ -45,9 +52,9 @@ FILE_BYTES = 8 << 20
 FOLDER_BYTES = 48 << 20
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE", "NPROC_PER_NODE")
 """What a launcher sets; here there is one process."""
-PLACES = ("DATA_PATH", "TOKENIZER_PATH", "DATA_DIR", "TRAIN_FILES", "VAL_FILES")
-"""Where the data lies; the script finds the toy data instead."""
-NUMBER = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+PLACES = ("DATA_PATH", "TOKENIZER_PATH", "DATA_DIR", "TRAIN_FILES", "VAL_FILES", "RUN_ID")
+"""Where the data lies and what the run is called: given by `stage`."""
+NUMBER = re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Job:
     taps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     liven: float = 0.0
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,11 +129,15 @@ def read_program(submission: Submission, overrides: Mapping[str, str]) -> Progra
 def is_setting(text: str, name: str, value: str, source: str) -> bool:
     """Whether a setting goes into the environment: the script reads it, and nothing of this machine depends on it.
 
-    What a log prints is how the script printed it; only numbers are sure to read back the same.
+    What a log prints is how the script printed it: only a number, of a setting that is a number by default, is sure to
+    be read back the same.
     """
     if name in LAUNCHED or name in PLACES or not reads(text, name):
         return False
-    return not source.startswith("log:") or NUMBER.fullmatch(value) is not None
+    if not source.startswith("log:"):
+        return True
+    by_default = re.search(rf"""["']{re.escape(name)}["']\s*,\s*["']?([^"'),\s]+)""", text)
+    return by_default is not None and all(NUMBER.fullmatch(number) for number in (value, by_default[1]))
 
 
 def read_files(submission: Submission, home: str) -> dict[str, bytes]:
@@ -156,18 +169,20 @@ def is_plain(path: str) -> bool:
 
 def stage(folder: Path, program: Program, data: ToyData, job: Job, sizes: Mapping[str, int]) -> Staged:
     """Write the workspace of one run into an empty folder; raises `SyntaxError` when the script has another grammar."""
+    home = folder / HOME
+    home.mkdir(parents=True)
     for relative, content in program.files.items():
-        path = folder / relative
+        path = home / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(for_this_python(content) if relative.endswith(".py") else content)
     small = shrink(runnable(program.text), sizes)
-    (folder / program.name).write_text(small.text, encoding="utf-8")
-    data.write(folder, with_bytes="val_bytes" in program.text)
+    (home / program.name).write_text(small.text, encoding="utf-8")
+    data.write(home, with_bytes="val_bytes" in program.text)
     env = {**program.env, **small.env, **places(program.text, data)}
     inside = {
-        "script": str(WORKSPACE / program.name),
+        "script": str(WORKSPACE / HOME / program.name),
         "result": str(WORKSPACE / RESULT),
-        "data": str(WORKSPACE / "data"),
+        "data": str(WORKSPACE / HOME / "data"),
         "argv": list(program.argv),
         **dataclasses.asdict(job),
     }
@@ -184,8 +199,13 @@ def for_this_python(content: bytes) -> bytes:
 
 
 def places(text: str, data: ToyData) -> dict[str, str]:
-    """Where the toy data lies, in the settings that the script reads."""
-    found = {"DATA_PATH": f"./{data.dataset}", "TOKENIZER_PATH": f"./{data.tokenizer_path}", "DATA_DIR": "./data"}
+    """Where the toy data lies and what the run is called, in the settings that the script reads."""
+    found = {
+        "DATA_PATH": f"./{data.dataset}",
+        "TOKENIZER_PATH": f"./{data.tokenizer_path}",
+        "DATA_DIR": "./data",
+        "RUN_ID": "toy",  # random where it is not set, and part of file names
+    }
     return {name: path for name, path in found.items() if reads(text, name)}
 
 
@@ -196,7 +216,14 @@ def run(staged: Staged, shape: type[T], limits: Limits) -> Ran[T]:
         [sys.executable, "-B", "-s", "-m", PACKAGE, JOB],
         workspace=staged.folder,
         readonly=[Mount(RUNTIME, MOUNTED)],
-        env={**staged.env, **one, "PYTHONPATH": str(MOUNTED.parent), "PYTHONHASHSEED": "0", "PYTHONUTF8": "1"},
+        env={
+            **staged.env,
+            **one,
+            "PYTHONPATH": str(MOUNTED.parent),
+            "PYTHONHASHSEED": "0",
+            "PYTHONUTF8": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         limits=limits,
         collect=[RESULT],
     )

@@ -14,6 +14,7 @@ starts `python -m pgolf_runtime job.json`. One concept a module:
 - `kernels`      Triton kernels, interpreted;
 - `packed`       `exec` and `compile` of source that was packed, with its lines kept for tracebacks and taps;
 - `clock`        a clock that advances by readings, so that wall-clock rules are deterministic;
+- `deadline`     where the script is when its time runs out;
 - `commands`     helper processes: nvidia-smi, git, pip, a relaunch of the script itself;
 - `threads`      thread pools that run in the caller's thread;
 - `files`        the toy data where the script looks for the real data;

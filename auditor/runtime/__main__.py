@@ -13,6 +13,7 @@ import traceback
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 
 from . import (
@@ -22,6 +23,7 @@ from . import (
     commands,
     compiling,
     compressing,
+    deadline,
     device,
     distributed,
     files,
@@ -34,6 +36,12 @@ from .job import Absent, Ended, Fault, Job, RuntimeLimit, read_job, write_result
 
 OWN = os.path.dirname(os.path.abspath(__file__))
 REASON = 400
+PASSING = ("run", "__torch_function__", "within")
+"""Functions of this package that hand a call of the script on."""
+ABROAD = ("CUDA", "cuda", "Triton", "triton", "NCCL", "torch._dynamo", "torch._inductor")
+MACHINE = ("can't allocate memory", "does not exist")
+DATA = ("tokenizer", "VOCAB_SIZE", "vocab_size", "No files", "no files", "shard")
+"""Words in the messages of errors that come of the CPU, of what is not here (operators too), and of the toy data."""
 
 
 class Run:
@@ -48,9 +56,12 @@ class Run:
     def install(self, source: str) -> None:
         """Put the runtime in place, then the taps."""
         torch.set_num_threads(1)
-        for concept in (device, compiling, compressing, distributed, kernels, packed, clock, commands, threads):
+        home = os.path.dirname(self.job.script)
+        deadline.watch(self.job.cpu_s, self.job.wall_s, home, lambda where: self.end("raised", "runtime", where))
+        compiling.install(source)  # the compiler, when it is imported, wants to find torch as it is, and no Triton
+        for concept in (device, compressing, distributed, kernels, packed, clock, commands, threads):
             concept.install()
-        attention.install(os.path.dirname(self.job.script))
+        attention.install(home)
         self.finder = absent.install(source)
         files.install(self.job.data)
         liven.install(self.job.liven, self.job.seed)
@@ -87,6 +98,7 @@ class Run:
             sys.modules["__main__"] = module
             sys.argv = [self.job.script, *self.job.argv]
             sys.path.insert(0, os.path.dirname(self.job.script))
+            os.chdir(sys.path[0])
             start = clock.real()
             packed.real_exec(body, module.__dict__)
             self.import_s = round(clock.real() - start, 3)
@@ -98,7 +110,7 @@ class Run:
             self.end("raised", "script", f"it left with {str(leaving.code)[:REASON]!r}")
         except BaseException as error:  # whatever the script raises is a result
             traceback.print_exc()
-            self.end("raised", fault_of(error, self.job.script), described(error, self.job.script))
+            self.end("raised", fault_of(error), described(error, self.job.script))
         self.end("returned")
 
 
@@ -123,18 +135,22 @@ def frames(error: BaseException) -> list[traceback.FrameSummary]:
     return list(traceback.extract_tb(error.__traceback__))
 
 
-def fault_of(error: BaseException, script: str) -> Fault:
-    """Whose fault an error is: a missing package, something this runtime does not do, else the script's."""
-    if isinstance(error, RuntimeLimit):
-        return "runtime"
-    if isinstance(error, Absent | ModuleNotFoundError | MemoryError):
+def fault_of(error: BaseException) -> Fault:
+    """Whose fault an error is: of what is missing here, of this runtime, else the script's."""
+    text = str(error)
+    if isinstance(error, Absent | ModuleNotFoundError | MemoryError | FileNotFoundError):
         return "environment"
-    last = frames(error)[-1:]
-    if last and os.path.abspath(last[0].filename).startswith(OWN) and last[0].name != "run":
+    if any(word in text for word in MACHINE):
+        return "environment"
+    if isinstance(error, RuntimeLimit) or any(word in text for word in ABROAD + DATA):
         return "runtime"
-    if any(word in str(error) for word in ("CUDA", "cuda", "Triton", "triton", "NCCL")):
-        return "runtime"
-    return "script"
+    inner = [frame for frame in frames(error) if not (is_own(frame) and frame.name in PASSING)]
+    return "runtime" if inner and is_own(inner[-1]) else "script"
+
+
+def is_own(frame: traceback.FrameSummary) -> bool:
+    """Whether a frame is of this package."""
+    return os.path.abspath(frame.filename).startswith(OWN)
 
 
 def described(error: BaseException, script: str) -> str:
@@ -152,6 +168,7 @@ def main() -> NoReturn:
     job = read_job(sys.argv[1])
     random.seed(job.seed)
     torch.manual_seed(job.seed)
+    np.random.seed(job.seed)
     with open(job.script, encoding="utf-8-sig") as file:
         source = file.read()
     linecache.cache[job.script] = (len(source), None, source.splitlines(keepends=True), job.script)

@@ -6,17 +6,26 @@ test-time training, and torch refuses that of inference tensors, though not unde
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
+from types import ModuleType
 from typing import Any
 
 import torch
-import torch._dynamo
 import torch.amp
 import torch.cuda.amp
 import torch.utils.flop_counter
 
-from .device import ignored
+from .device import ignored, nothing
 
 Autocast = torch.autocast
+
+DECORATORS = ("disable", "optimize", "allow_in_graph", "disallow_in_graph", "assume_constant_result", "run")
+CALLS = ("reset", "graph_break", "mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
+PLAIN = "|".join(("config", *DECORATORS, *CALLS))
+NEEDED = re.compile(rf"_dynamo(?!\.({PLAIN})\b)|flex_attention|functorch|torch\.func\b")
+"""What a script mentions that needs the compiler's own modules."""
 
 
 def compiled(model: Any = None, *args: Any, **options: Any) -> Any:
@@ -77,8 +86,36 @@ class GradScaler:
         return optimizer.step(*args)
 
 
-def install() -> None:
-    """Replace compilation, autocast and inference mode in torch."""
+class Settings(ModuleType):
+    """The compiler's configuration, with any setting."""
+
+    patch = staticmethod(nothing)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
+def without_compiler() -> Any:
+    """A stand-in for `torch._dynamo`, which takes as long to import as torch itself and would compile nothing here."""
+    dynamo: Any = ModuleType("torch._dynamo")
+    for name in DECORATORS:
+        setattr(dynamo, name, compiled)
+    for name in CALLS:
+        setattr(dynamo, name, ignored)
+    dynamo.config = Settings("torch._dynamo.config")
+    dynamo.is_compiling = lambda: False
+    sys.modules["torch._dynamo"], sys.modules["torch._dynamo.config"] = dynamo, dynamo.config
+    return dynamo
+
+
+def install(source: str) -> None:
+    """Replace compilation, autocast and inference mode in torch; `source` tells whether the compiler is asked for."""
+    if NEEDED.search(source):
+        importlib.import_module("torch._dynamo")
+    else:
+        torch._dynamo = without_compiler()
     library: Any = torch
     library.compile = compiled
     library.autocast = library.amp.autocast = CpuAutocast

@@ -27,11 +27,15 @@ class Toy:
         self.folders = [folder for folder, _, names in os.walk(root) if any(map(SHARD.search, names))]
 
     def matching(self, pattern: str) -> list[str]:
-        """Toy shards whose base name matches the last part of a pattern."""
+        """Toy shards whose base name matches the last part of a pattern, or that are for what it names."""
         last = os.path.basename(pattern)
         if not SHARD.search(last):
             return []
-        return sorted(self.files[name] for name in fnmatch.filter(self.files, last))
+        found = fnmatch.filter(self.files, last)
+        if not found:  # named otherwise: `fineweb_bpe4096_train_*.bin`
+            kind = next((kind for kind in ("val", "train") if kind in last), "")
+            found = [name for name in self.files if kind and f"_{kind}_0" in name]
+        return sorted(self.files[name] for name in found)
 
     def file(self, path: Any) -> Any:
         """The toy file for a path that does not exist; the path itself where there is none."""

@@ -14,6 +14,7 @@ There is no result when the process was killed or ran out of time; the sandbox t
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ class Job:
     seed: int = 0
     liven: float = 0.0
     """Standard deviation of the noise that replaces weights of zero; 0 leaves them."""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    """Seconds after which the run ends and says where it is; 0 is no limit."""
 
 
 class RuntimeLimit(RuntimeError):
@@ -60,9 +64,19 @@ def read_job(path: str) -> Job:
     return Job(**{**fields, "argv": tuple(fields.get("argv", ()))})
 
 
+def finite(value: Any) -> Any:
+    """The same data with null for every number that is none, which JSON cannot say."""
+    if isinstance(value, Mapping):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_result(path: str, result: Mapping[str, Any]) -> None:
     """Write the result, all of it or nothing; one that is too long becomes a fault of the runtime."""
-    text = json.dumps(result, allow_nan=True)
+    result = finite(result)
+    text = json.dumps(result, allow_nan=False)
     if len(text) > RESULT_BYTES:
         kept = {**result, "taps": {}, "ended": "raised", "fault": "runtime"}
         text = json.dumps({**kept, "reason": f"the result has {len(text):,} bytes; {RESULT_BYTES:,} are allowed"})

@@ -90,6 +90,7 @@ KERNELS = (
 import torch.distributed as dist
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from flash_attn_interface import flash_attn_func
 import triton, triton.language as tl
 import wandb
@@ -145,6 +146,7 @@ with torch.inference_mode():
 assert (table * torch.ones(3, requires_grad=True)).requires_grad
 start = time.time()
 assert time.time() > start
+assert Path(__file__).resolve().parents[3].name and os.getcwd() == os.path.dirname(__file__)
 c = Config()
 step(512, WIDTH, 2, c.seq_len, c.batch_tokens, "/somewhere/else/fineweb10B_sp512", "/root/fineweb_512_bpe.model")
 """
@@ -169,6 +171,6 @@ ABSENT = PLAIN.replace("import torch\n", "import torch\nfrom mamba_ssm import sc
     "x = block(x)", "x = scan(block(x))"
 )
 UNSUPPORTED = PLAIN.replace("loss.backward()", "torch.cuda.CUDAGraph().replay()")
-ENDLESS = "while True:\n    pass\n"
+ENDLESS = "while True:\n    VOCAB_SIZE = 512\n"
 NO_STEP = "VOCAB_SIZE = 512\nprint('nothing to do')\n"
 UNREADABLE = "def main(:\n"

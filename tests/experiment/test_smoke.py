@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from auditor import cli
 from auditor.experiment import smoke as smoke_module
-from auditor.experiment.smoke import Smoke, smoke
-from auditor.experiment.stage import PLACES, is_plain, is_setting, read_program
+from auditor.experiment.smoke import Smoke, SmokeResult, Step, Taps, smoke
+from auditor.experiment.stage import PLACES, Ran, is_plain, is_setting, read_program
 from auditor.report.as_json import dumps
 from auditor.report.schema import schema
-from auditor.sandbox import NoSandbox, Unavailable, availability
+from auditor.sandbox import NoSandbox, Outcome, Status, Unavailable, availability
 from auditor.submission import open_target
 from auditor.verdict import Claims, ExitCode, PgolfError, Report, ScriptInfo, Target
 from tests.experiment import scripts
@@ -99,11 +99,55 @@ def test_failures_have_a_fault_and_a_place(sandbox: None, submit: Submit, script
     assert found.exit_code is (ExitCode.FLAG if fault == "script" else ExitCode.HOLD)
 
 
+def ran(**result: object) -> Ran[SmokeResult]:
+    """A run with that result, or without any."""
+    step = Step(**{name: result.pop(name) for name in ("forward", "backward", "loss")})  # type: ignore[arg-type]
+    found = SmokeResult(**{"fault": None, "reason": None, **result}, import_s=0.0, stubbed=[], taps=Taps(step))  # type: ignore[arg-type]
+    return Ran(Outcome(Status.OK), found)
+
+
+PASSED = ran(ended="stopped", forward=True, backward=True, loss=6.9)
+NOT_FINITE = ran(ended="stopped", forward=True, backward=True, loss=None)
+SHAPES = ran(ended="raised", fault="script", reason="RuntimeError: shapes", forward=True, backward=False, loss=None)
+NAME = ran(ended="raised", fault="script", reason="NameError: x", forward=False, backward=False, loss=None)
+MISSING = ran(ended="raised", fault="environment", reason="no scipy", forward=False, backward=False, loss=None)
+NOTHING = ran(ended="returned", forward=False, backward=False, loss=None)
+TOO_LONG: Ran[SmokeResult] = Ran(Outcome(Status.TO, reason="time"), None, "time")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status", "fault", "runs"),
+    [
+        (PASSED, None, "pass", None, 1),
+        (SHAPES, PASSED, "pass", None, 2),
+        (NOT_FINITE, PASSED, "pass", None, 2),
+        (SHAPES, SHAPES, "fail", "script", 2),
+        (NOT_FINITE, NOT_FINITE, "fail", "script", 2),
+        (SHAPES, TOO_LONG, "fail", "runtime", 2),
+        (SHAPES, MISSING, "fail", "runtime", 2),
+        (NAME, None, "fail", "script", 1),
+        (MISSING, None, "fail", "environment", 1),
+        (NOTHING, None, "fail", "script", 1),
+        (TOO_LONG, None, "fail", "runtime", 1),
+    ],
+)
+def test_a_script_is_blamed_when_longer_sequences_fail_too(
+    submit: Submit, monkeypatch: pytest.MonkeyPatch, first: Ran[SmokeResult], second: Ran[SmokeResult] | None,
+    status: str, fault: str | None, runs: int,
+) -> None:  # fmt: skip
+    queue = [first, second]
+    monkeypatch.setattr(smoke_module, "attempt", lambda *args: (queue.pop(0), {}))
+    found = run(submit(scripts.PLAIN))
+    assert (found.status, found.fault, 2 - len(queue)) == (status, fault, runs)
+
+
 def test_an_import_without_end_is_ended(sandbox: None, submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(smoke_module, "LIMITS", replace(smoke_module.LIMITS, cpu_s=8.0))
+    monkeypatch.setattr(smoke_module, "LIMITS", replace(smoke_module.LIMITS, cpu_s=4.0))
     found = run(submit(scripts.ENDLESS))
-    assert (found.status, found.sandbox and found.sandbox.status) == ("fail", "TO")
-    assert "processor time" in (found.reason or "")
+    assert (found.status, found.fault) == ("fail", "runtime")
+    assert (found.reason or "").replace(":1 ", ":LINE ").replace(
+        ":2 ", ":LINE "
+    ) == "its time ran out (train_gpt.py:LINE in <module>)"
 
 
 def test_a_script_that_is_no_python_fails_without_being_run(submit: Submit) -> None:
@@ -156,10 +200,11 @@ def test_a_submission_without_a_script_is_skipped(tmp_path: Path) -> None:
 
 
 def test_which_settings_reach_the_script() -> None:
-    text = 'os.environ.get("DEPTH"), os.environ["RANK"], os.environ.get("DATA_PATH"), env("NAME")'
+    text = 'os.environ.get("DEPTH", 9), os.environ["RANK"], os.environ.get("DATA_PATH"), env("NAME", "x")'
     assert is_setting(text, "DEPTH", "eleven", "command")
     assert is_setting(text, "DEPTH", "11", "log:train.log")
-    assert not is_setting(text, "NAME", "['a', 'b']", "log:train.log")
+    assert not is_setting(text, "DEPTH", "[1, 2]", "log:train.log")
+    assert is_setting(text, "NAME", "y", "command") and not is_setting(text, "NAME", "0", "log:train.log")
     assert not is_setting(text, "LD_PRELOAD", "x.so", "command")
     assert not any(is_setting(text, name, "1", "command") for name in ("RANK", *PLACES))
 
