@@ -22,7 +22,7 @@ from auditor.submission.claims import stated_scores
 from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
-from auditor.timeline.evidence import Messages, claimed_report, executed, not_executed, shown_branches
+from auditor.timeline.evidence import Messages, claimed_lines, claimed_report, executed, not_executed, shown_branches
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
@@ -217,10 +217,18 @@ def with_log_evidence(facts: Facts) -> Facts:
     messages = Messages(facts.tree, facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
     chosen = _overridden(facts)
+    claim = facts.submission.claims.val_bpb
+    logs = [log.text for log in facts.submission.logs]
+    claimed = claimed_lines(messages, claim, logs) if claim is not None else []
     for _ in range(2):
         run = facts.run
         forced = {**facts.forced, **dict(shown_branches(messages, facts.index.branches))}
-        for block in executed(messages, [b for b in run.skipped if facts.index.updates(b.line, b.end_line)]):
+        telling = [
+            b
+            for b in run.skipped
+            if facts.index.updates(b.line, b.end_line) or any(b.line <= line <= b.end_line for line in claimed)
+        ]
+        for block in executed(messages, telling):
             forced[block.branch_line] = block.branch
         if run.headline is not None and _same_program(log.text, facts):
             finals = [r.place.line for r in run.reports if r.bits and r.order > run.headline.order * 0.4]
@@ -231,9 +239,7 @@ def with_log_evidence(facts: Facts) -> Facts:
         if forced == facts.forced:
             break
         facts = replace(facts, forced=forced, evidence_source=source)
-    claim = facts.submission.claims.val_bpb
     if claim is not None:
-        logs = [log.text for log in facts.submission.logs]
         earlier = stated_scores(f"{facts.submission.folder} {facts.submission.target.title or ''}")
         line = claimed_report(messages, facts.run.reports, claim, logs, earlier)
         facts.headline_line = facts.run.headline_line = line

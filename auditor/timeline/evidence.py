@@ -144,6 +144,11 @@ def _fixed_start(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
+def claimed_lines(messages: Messages, claim: float, logs: Sequence[str]) -> list[int]:
+    """Lines of the messages that printed the claimed number, whatever it was computed from."""
+    return [m.line for m in messages.all if m.text in messages.logged and _prints(m.text, claim, logs)]
+
+
 def claimed_report(
     messages: Messages,
     reports: Sequence[ReportEvent],

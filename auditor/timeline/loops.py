@@ -22,6 +22,10 @@ from auditor.timeline.values import (
 )
 
 MAX_PASSES = 2
+MAX_ELEMENTS = 4
+"""Loops over longer literals are not run element by element,"""
+MAX_NAMES = 24
+"""unless each element is the name of an attribute."""
 
 
 class Loops(Calls):
@@ -82,7 +86,9 @@ class Loops(Calls):
         indices = count is not None and count <= 4 and _over_indices(node.iter)
         if indices:
             elements = [constant(index) for index in range(count or 0)]
-        if elements is None or not 1 <= len(elements) <= 4 or count is None:
+        if elements is None or count is None:
+            return False
+        if not 1 <= len(elements) <= (MAX_NAMES if _binds_names(node) else MAX_ELEMENTS):
             return False
         if (
             not indices
@@ -217,3 +223,10 @@ def _over_indices(node: ast.expr) -> bool:
         return False
     bound = node.args[0] if len(node.args) == 1 else None
     return isinstance(bound, ast.Call) and isinstance(bound.func, ast.Name) and bound.func.id == "len"
+
+
+def _binds_names(node: ast.For | ast.AsyncFor) -> bool:
+    """Whether a loop does nothing but `setattr` with its variable as the name, under a test or not."""
+    body = node.body[0].body if isinstance(node.body[0], ast.If) and not node.body[0].orelse else node.body
+    call = body[0].value if isinstance(body[0], ast.Expr) and len(body) == len(node.body) == 1 else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "setattr"

@@ -468,6 +468,7 @@ PATHS.update(
         "collections.OrderedDict": _dict,
         "collections.deque": _deque,
         "types.SimpleNamespace": _namespace,
+        "types.ModuleType": _namespace,
         "functools.partial": _partial,
         "dataclasses.field": _field,
         "pathlib.Path": _path,
