@@ -22,7 +22,15 @@ from auditor.submission.claims import stated_scores
 from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission, code_size
 from auditor.submission.unpack import unpack
-from auditor.timeline.evidence import Messages, claimed_lines, claimed_report, executed, not_executed, shown_branches
+from auditor.timeline.evidence import (
+    Messages,
+    claimed_lines,
+    claimed_report,
+    executed,
+    in_loop,
+    not_executed,
+    shown_branches,
+)
 from auditor.verdict import ConfigValue, Finding, Outcome, PgolfError, Report, ScriptInfo
 
 T = TypeVar("T")
@@ -226,7 +234,8 @@ def with_log_evidence(facts: Facts) -> Facts:
         telling = [
             b
             for b in run.skipped
-            if facts.index.updates(b.line, b.end_line) or any(b.line <= line <= b.end_line for line in claimed)
+            if facts.index.updates(b.line, b.end_line)
+            or (any(b.line <= line <= b.end_line for line in claimed) and not in_loop(facts.tree, b.branch_line))
         ]
         for block in executed(messages, telling):
             forced[block.branch_line] = block.branch

@@ -114,6 +114,12 @@ def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
     return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
 
 
+def in_loop(tree: ast.Module, line: int) -> bool:
+    """Whether a line lies in a loop: what a branch does there, it need not do the first time."""
+    loops = (node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While))
+    return any(node.lineno < line <= (node.end_lineno or 0) for node in loops)
+
+
 def shown_branches(messages: Messages, branches: Sequence[ast.If]) -> Iterator[tuple[int, bool]]:
     """Branches whose outcome a logged message tells: part of it is printed under the very test that they make."""
     parts = [(m, test, text) for m in messages.all if m.text in messages.logged for test, text in m.optional]
