@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from auditor.timeline.attributes import MODULE_BASES
 from auditor.timeline.frames import Frame
 from auditor.timeline.modules import Modules
-from auditor.timeline.objects import MODULE_BASES
 from auditor.timeline.values import (
     UNKNOWN,
     Obj,

@@ -10,7 +10,6 @@ from auditor.program.linear import ZERO
 from auditor.timeline.objects import Objects
 from auditor.timeline.values import (
     GRAD,
-    HANDLE,
     NOCONST,
     NONE,
     NONE_VAL,
@@ -113,7 +112,7 @@ class Files(Objects):
             if obj.kind == "file":
                 flags |= self.content(obj.extra).flags
             if obj.kind == "tensor" and obj.content is not NONE:
-                return of_taint(with_flags(obj.content, drop=HANDLE))
+                return of_taint(obj.content)
         loops = path.loops
         if flags & PATH_VAL:
             t = VAL_STREAM

@@ -26,7 +26,6 @@ PATH_TRAIN = 32  # names training files
 HASH = 64  # token ids folded into one number
 PARAMS = 128  # stands for the parameters of the object it points to
 GRAD = 256  # a gradient
-HANDLE = 512  # an open file or buffer
 NORMED = 1024  # divided by the sum over the vocabulary
 STATE = 2048  # a snapshot of parameters (state dict)
 STORED = 4096  # read from a file that is neither a token split nor written by the script
