@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 
 _UNKNOWN = 0.05
 """Share of the scores whose position may be unknown."""
+_EARLY = 24
+"""Which of the positions that something was mixed into is asked: each token costs an evaluation up to there."""
 _MASS = 0.01
 """How far from one the probabilities may sum up: single precision over a few thousand tokens is within 1e-4."""
 
@@ -106,7 +108,17 @@ def judge(
         conditions["C2"] = _mass(runner, recipe, bytes_of, control, seeds[0])
     except Stopped as stopped:
         return Outcome(stopped.conditions, {}, used)
-    return Outcome(conditions, _described(control, bytes_of(control.tokens)), used)
+    about = _described(control, bytes_of(control.tokens))
+    return Outcome(conditions if about["bpb_agrees"] else _doubted(conditions, about), about, used)
+
+
+def _doubted(conditions: dict[Condition, Answer], about: dict[str, Any]) -> dict[Condition, Answer]:
+    """Where the printed bits per byte are not those of the scores, nothing is shown of what made them."""
+    reason = f"it prints {about['val_bpb']} BPB, and the scores that were seen make {about['recounted_bpb']:.4f}"
+    return {
+        name: found if found.answer == "violated" else Answer("inconclusive", reason, found.numbers)
+        for name, found in conditions.items()
+    }
 
 
 def _confirmed(
@@ -241,18 +253,22 @@ def _mass(
     null = _evaluation(runner.run([random])[0], bytes_of(random))
     loss, chance, margin = beats_chance(null, len(recipe.tokens))
     numbers |= {"null_nll": loss, "ln_v": chance, "null_margin": margin}
-    place = int(places[len(places) // 4])
+    place = int(places[min(len(places) - 1, _EARLY)])
     site = evaluation.site
     question = MassQuestion(evaluation.start, place, (site.kind, site.file, site.line, site.column, site.function))
     answers = [loss for loss in runner.mass(control.tokens, question).losses if loss is not None]
     mass = sum(exp(-loss) for loss in answers)
     numbers |= {"place": place, "tokens_tried": len(answers), "sum_of_probabilities": mass}
     if mass > 1 + _MASS:
-        return Answer("violated", f"the probabilities at one position sum to {mass:.3f}", numbers)
+        return Answer(
+            "violated",
+            f"at one position {len(answers)} tokens have a probability of {mass:.3f} together",
+            numbers,
+        )
     if loss < chance - margin:
         return Answer("violated", f"random tokens cost {loss:.3f} nats, less than ln V = {chance:.3f}", numbers)
     if len(answers) < len(recipe.tokens):
-        return Answer("inconclusive", f"only {len(answers)} tokens could be tried at the position", numbers)
+        return Answer("inconclusive", f"{len(answers)} of {len(recipe.tokens)} tokens could be tried", numbers)
     return Answer("not-refuted", None, numbers)
 
 

@@ -31,7 +31,7 @@ TRAIN_TOKENS = 1 << 14
 DOCUMENTS = 12
 LIVEN = 0.02
 """Noise in place of weights of zero: at toy size they would stay near zero, and all streams would look alike."""
-CHILD_S = 10.0
+CHILD_S, MASS_S = 10.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class SandboxRunner:
         if question is not None:
             mass = {
                 "entry": question.entry, "place": question.place, "site": list(question.site),
-                "vocabulary": self.tokenizer.vocab, "child_s": CHILD_S,
+                "vocabulary": self.tokenizer.vocab, "child_s": CHILD_S, "total_s": MASS_S,
                 "shard": str(WORKSPACE / data.dataset / "fineweb_val_000000.bin"),
             }  # fmt: skip
         job = Job(taps={"observe": {"tokens": list(tokens), "mass": mass}}, liven=LIVEN)

@@ -15,6 +15,7 @@ import struct
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp
 from pathlib import Path
 from types import CellType, FrameType
 from typing import Any, NoReturn
@@ -22,10 +23,13 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from .. import clock
 from .stream import Floats, Ints
 
 Losses = list[float | None]
 
+ENOUGH = 2.0
+"""No more tokens are tried once the probabilities sum to this."""
 _HEADER = 1024
 """Bytes before the tokens of a shard."""
 _CONTEXT = 4
@@ -45,6 +49,9 @@ class Fork:
     shard: Path
     """The validation shard, for scripts that read it again."""
     child_s: float
+    """Seconds that one child may take."""
+    total_s: float
+    """Seconds after which no further child is started."""
 
 
 class Forks:
@@ -66,6 +73,8 @@ class Forks:
         context = self.tokens[max(0, place - _CONTEXT) : place + 1]
         copies = [(row, at) for row in _rows() for at in _ends(row, context)]
         losses: Losses = []
+        mass, end = 0.0, clock.real() + self.plan.total_s
+        gc.freeze()
         for token in range(self.plan.vocabulary):
             reading, self._pipe = os.pipe()
             child = os.fork()
@@ -79,6 +88,9 @@ class Forks:
                 return
             os.close(self._pipe)
             losses.append(self._wait(reading, child))
+            mass += exp(-losses[-1]) if losses[-1] is not None else 0.0
+            if mass > ENOUGH or clock.real() > end:
+                break
         self._write(int(self.tokens[self.plan.place]))
         self._tell(losses)
 

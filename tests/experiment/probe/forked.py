@@ -62,7 +62,7 @@ class ForkedRunner:
         if question is not None:
             shard = result.with_name("shard.bin")
             shard.write_bytes(bytes(1024) + stream.astype("<u2").tobytes())
-            plan = Fork(question.entry, question.place, question.site, self.vocabulary, shard, 20.0)
+            plan = Fork(question.entry, question.place, question.site, self.vocabulary, shard, 20.0, 60.0)
 
             def tell(losses: list[float | None]) -> Any:
                 result.write_text(json.dumps({"losses": losses}))
