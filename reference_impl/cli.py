@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -175,7 +176,8 @@ def show(preset: str, config: RunConfig) -> None:
     ]
     if config.evaluate.as_published:
         rows.append(("evaluation", f"not as published: {config.evaluate.as_published}"))
-    typer.echo("\n".join(f"{name:<18}{value}" for name, value in rows))
+    for name, value in rows:
+        typer.echo(fill(value, 79, initial_indent=f"{name:<18}", subsequent_indent=" " * 18))
 
 
 def run(preset: str, config: RunConfig, data: Path, out: Path) -> None:

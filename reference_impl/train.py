@@ -153,6 +153,8 @@ def train(config: RunConfig, data: Dataset, out: Path, world: World, device: tor
         run.resume(out / CHECKPOINT)
         dialect.say(f"resumed from step:{run.step}")
     else:
+        if world.rank == 0:
+            (out / LOG).unlink(missing_ok=True)
         dialect.header(data, count_parameters(run.model), world.size, kernel_name(device, run.model.dtype))
     warm_up(run)
     while True:

@@ -31,13 +31,20 @@ from auditor.submission import open_target
 from auditor.submission.unpack import unpack
 from auditor.verdict import PgolfError
 from benchmarks.equivalence.names import environment, renamed
-from benchmarks.equivalence.weights import MATRICES, STEPS, Array, noise, tokens, weights
-from reference_impl.config import OptimConfig, load_preset
+from benchmarks.equivalence.weights import LONG, MATRICES, SHORT, STEPS, Array, noise, tokens, weights
+from reference_impl.config import OptimConfig, RunConfig, load_preset
 from reference_impl.model import GPT
 from reference_impl.optim.muon import Muon
 from reference_impl.optim.world import World
 
-PRESETS = ("baseline", "pr290", "pr490", "pr549", "pr715", "pr1019", "pr1092", "pr1394", "pr1493")
+PRESETS = ("baseline", "pr290", "pr490", "pr549", "pr715", "pr1019", "pr1092", "pr1092+", "pr1394", "pr1493")
+EXTRA = {
+    "model.trigram_buckets": "4096",
+    "model.value_residual": "1",
+    "model.value_residual_from": "0",
+    "model.attention_gate": "gated",
+}
+"""What `pr1092+` switches on besides: what that script has, and its run left off."""
 LIMITS = Limits(cpu_s=240, wall_s=300, memory_mb=4096, result_bytes=16 << 20)
 TOLERANCE = 1e-5
 """Largest difference allowed, relative to the largest number on the script's side."""
@@ -60,24 +67,28 @@ def relative(ours: Array, theirs: Array) -> float:
     return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
 
 
+def configured(preset: str) -> RunConfig:
+    """The run that is compared."""
+    return load_preset(preset.removesuffix("+"), EXTRA if preset.endswith("+") else None)
+
+
 def compare(preset: str, files: Mapping[str, bytes]) -> list[Compared]:
     """What the sandboxed script left behind, against the reference."""
-    config = load_preset(preset)
+    config = configured(preset)
     theirs = {name: np.load(io.BytesIO(data), allow_pickle=False) for name, data in files.items() if "npy" in name}
     about = json.loads(files["about.json"])
     shapes: dict[str, list[int]] = about["shapes"]
     model = GPT(config.model)
     published = {name: weights(name, shape) for name, shape in shapes.items()}
     model.load_state_dict({name: torch.tensor(value) for name, value in renamed(published).items()}, strict=True)
-    rows = torch.tensor(tokens(config.model.vocab, 65))[:, :-1]
+    rows = torch.tensor(tokens(config.model.vocab, SHORT + 1))[:, :-1]
+    long = torch.tensor(tokens(config.model.vocab, LONG + 1))[:1, :-1]
     found = []
-    for name, recur in (("plain", False), ("recurrent", True)):
+    for name, inputs, recur in (("plain", rows, False), ("recurrent", rows, True), ("long", long, False)):
         if f"logits-{name}.npy" in theirs:
             with torch.no_grad():
-                ours = model(rows, recur=recur).flatten(0, 1).numpy()
-            found.append(
-                Compared(preset, f"logits, {name}", relative(ours, theirs[f"logits-{name}.npy"].reshape(ours.shape)))
-            )
+                ours = model(inputs, recur=recur)[:, -SHORT:].flatten(0, 1).numpy()
+            found.append(Compared(preset, f"logits, {name}", relative(ours, theirs[f"logits-{name}.npy"])))
     for i, ours in enumerate(run_muon(about["muon"], banked="qo_bank" in shapes)):
         found.append(
             Compared(preset, f"Muon, {MATRICES[i]}", relative(ours, theirs[f"muon-{i}.npy"].reshape(ours.shape)))
@@ -110,7 +121,7 @@ def source(preset: str, mirror: Path) -> str:
     if preset == "baseline":
         command = ["git", "--git-dir", str(mirror), "show", "HEAD:train_gpt.py"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    submission = open_target(preset.removeprefix("pr"), mirror=mirror, repo="openai/parameter-golf")
+    submission = open_target(preset.strip("pr+"), mirror=mirror, repo="openai/parameter-golf")
     text = unpack(submission.code, siblings={}, name=submission.script or "").text
     try:
         ast.parse(text)
@@ -121,7 +132,11 @@ def source(preset: str, mirror: Path) -> str:
 
 def published(preset: str, mirror: Path) -> Mapping[str, bytes]:
     """What the script computes, from the sandbox; raises `PgolfError` when it does not get that far."""
-    names = ["about.json", "logits-plain.npy", "logits-recurrent.npy", *(f"muon-{i}.npy" for i in range(len(MATRICES)))]
+    names = [
+        "about.json",
+        *(f"logits-{name}.npy" for name in ("plain", "recurrent", "long")),
+        *(f"muon-{i}.npy" for i in range(len(MATRICES))),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder, "benchmarks", "equivalence")
         inside.mkdir(parents=True)
@@ -131,7 +146,7 @@ def published(preset: str, mirror: Path) -> Mapping[str, bytes]:
         outcome = run(
             [sys.executable, "-m", "benchmarks.equivalence.inside", "train_gpt.py", "."],
             workspace=Path(folder),
-            env=environment(load_preset(preset)),
+            env=environment(configured(preset)),
             limits=LIMITS,
             collect=names,
         )

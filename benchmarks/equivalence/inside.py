@@ -4,7 +4,8 @@
 
 The script runs unchanged on a CPU, in float32 throughout: the names `bfloat16` mean float32, `torch.compile` and CUDA
 do nothing, and FlashAttention is the textbook formula. Its `main` is not called. OUT receives `about.json` (names and
-shapes of the parameters, options of Muon), `logits-plain.npy`, `logits-recurrent.npy` where layers recur, `muon-I.npy`.
+shapes of the parameters, options of Muon), `logits-*.npy` (plain, long, recurrent
+where layers recur) and `muon-I.npy`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.equivalence.weights import MATRICES, STEPS, noise, tokens, weights
+from benchmarks.equivalence.weights import LONG, MATRICES, SHORT, STEPS, noise, tokens, weights
 
 
 def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
@@ -66,7 +67,7 @@ def build(script: Any) -> Any:
 
 
 def logits_of(model: Any, rows: Tensor) -> Any:
-    """What the forward pass hands to the cross-entropy."""
+    """What the forward pass hands to the cross-entropy, for the last positions; (b x t, v)."""
     seen = []
     real = F.cross_entropy
 
@@ -77,7 +78,8 @@ def logits_of(model: Any, rows: Tensor) -> Any:
     F.cross_entropy = spy  # type: ignore[assignment]
     model(rows[:, :-1], rows[:, 1:])
     F.cross_entropy = real
-    return seen[0].numpy()
+    logits = seen[0].reshape(len(rows), -1, seen[0].size(-1))[:, -SHORT:]
+    return logits.flatten(0, 1).numpy()
 
 
 def muon_options(script: Any) -> dict[str, Any]:
@@ -113,8 +115,10 @@ def main() -> None:
         for name, parameter in model.named_parameters():
             parameter.copy_(torch.tensor(weights(name, parameter.shape)))
     vocab = model.tok_emb.weight.size(0)
-    rows = torch.tensor(tokens(vocab, 65))
-    np.save(out / "logits-plain.npy", logits_of(model, rows))
+    rows = torch.tensor(tokens(vocab, SHORT + 1))
+    with torch.no_grad():
+        np.save(out / "logits-plain.npy", logits_of(model, rows))
+        np.save(out / "logits-long.npy", logits_of(model, torch.tensor(tokens(vocab, LONG + 1))[:1]))
     if hasattr(model, "looping_active"):
         model.looping_active = True
         np.save(out / "logits-recurrent.npy", logits_of(model, rows))

@@ -13,6 +13,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 MATRICES = ((96, 96), (48, 96), (192, 96), (96, 192))
 """Shapes on which the optimiser is compared: square, wide, tall."""
 STEPS = 3
+SHORT, LONG = 64, 2112
+"""Lengths of the sequences; the longer one is beyond the training length, where rotary frequencies are rescaled."""
 
 
 def noise(name: str, shape: Sequence[int]) -> Array:
