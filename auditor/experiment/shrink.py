@@ -7,6 +7,7 @@ class attribute, a module constant or a dataclass field, or as the default of th
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,10 +44,9 @@ class Shrunk:
 def shrink(text: str, sizes: Mapping[str, int]) -> Shrunk:
     """Apply sizes, by environment name, to the text of a script; a name that it does not know changes nothing."""
     env = {name: str(value) for name, value in sizes.items() if reads(text, name)}
-    wanted = {name: value for name, value in sizes.items() if assigns(text, name)}
-    if not wanted:
+    if not sizes.keys() & literals(ast.parse(text)):
         return Shrunk(text, env, ())
-    rewriter = _Literals(wanted)
+    rewriter = _Literals(sizes)
     changed = cst.parse_module(text).visit(rewriter).code
     return Shrunk(changed, env, tuple(sorted(rewriter.done)))
 
@@ -56,10 +56,26 @@ def reads(text: str, name: str) -> bool:
     return re.search(rf"""(["']){re.escape(name)}\1""", text) is not None
 
 
-def assigns(text: str, name: str) -> bool:
-    """Whether a literal number seems to be assigned to a setting, to decide if the text must be parsed."""
-    option = name.replace("_", "-")
-    return re.search(rf"(?i)\b{name}\b\s*(:[^=\n]+)?=\s*\(?[0-9]|--({name}|{option})\b[^\n]*default", text) is not None
+def literals(tree: ast.AST) -> set[str]:
+    """Names, in capitals, that may be set to a number: found cheaply, as rewriting takes ten times as long."""
+    found: set[str] = set()
+    todo = [(tree, False)]
+    while todo:
+        node, inside = todo.pop()
+        if isinstance(node, ast.Assign | ast.AnnAssign) and not inside:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and isinstance(node.value, ast.Constant | ast.BinOp):
+                found.add(target.id.upper())
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+            found.update(option_name(text.value) for text in node.args if isinstance(text, ast.Constant))
+        within = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        todo += [(child, within) for child in ast.iter_child_nodes(node)]
+    return found
+
+
+def option_name(option: object) -> str:
+    """The setting that a command line option is for: `--train-seq-len` is `TRAIN_SEQ_LEN`."""
+    return str(option).lstrip("-").replace("-", "_").upper()
 
 
 class _Literals(cst.CSTTransformer):
@@ -102,7 +118,7 @@ class _Literals(cst.CSTTransformer):
             return None
         for argument in call.args:
             if argument.keyword is None and isinstance(argument.value, cst.SimpleString):
-                name = str(argument.value.evaluated_value).lstrip("-").replace("-", "_").upper()
+                name = option_name(argument.value.evaluated_value)
                 if name in self.sizes:
                     return name
         return None

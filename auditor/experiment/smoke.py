@@ -128,6 +128,8 @@ def smoke(submission: Submission, env: Mapping[str, str]) -> Smoke:
                 ran = unconfirmed(ran)
     except PgolfError as error:
         return Smoke("skipped", str(error), code_bytes=code_bytes)
+    except RecursionError:
+        return Smoke("fail", "its source is nested too deeply to be prepared", "runtime", code_bytes=code_bytes)
     except SyntaxError as error:
         reason = f"SyntaxError: {error.msg} ({program.name}:{error.lineno})"
         return Smoke("fail", reason, "script", code_bytes=code_bytes)

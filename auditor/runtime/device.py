@@ -67,7 +67,7 @@ class OnCpu(TorchFunctionMode):
             return moved.clone() if moved is args[0] else moved
         if "device" in kwargs:
             kwargs["device"] = on_cpu(kwargs["device"])
-        kwargs.pop("pin_memory", None) if kwargs.get("pin_memory") else None
+        kwargs.pop("pin_memory", None)
         if any(map(names_cuda, args)):
             args = tuple(CPU if names_cuda(value) else value for value in args)
         if func is torch.load and not isinstance(kwargs.get("map_location"), dict):

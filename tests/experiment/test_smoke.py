@@ -150,12 +150,21 @@ def test_an_import_without_end_is_ended(sandbox: None, submit: Submit, monkeypat
     ) == "its time ran out (train_gpt.py:LINE in <module>)"
 
 
-def test_a_script_that_is_no_python_fails_without_being_run(submit: Submit) -> None:
+@pytest.mark.parametrize(
+    ("script", "fault", "reason"),
+    [
+        (scripts.UNREADABLE, "script", "SyntaxError: invalid syntax (train_gpt.py:1)"),
+        (f"x = {'-' * 3000}1\n", "runtime", "its source is nested too deeply to be prepared"),
+    ],
+    ids=["no Python", "nested"],
+)
+def test_a_script_that_cannot_be_read_fails_without_being_run(
+    submit: Submit, script: str, fault: str, reason: str
+) -> None:
     folder = submit(scripts.PLAIN)
-    submission = replace(open_target(str(folder), mirror=None, repo="a/b"), code=scripts.UNREADABLE.encode())
+    submission = replace(open_target(str(folder), mirror=None, repo="a/b"), code=script.encode())
     found = smoke(submission, {})
-    assert (found.status, found.fault) == ("fail", "script")
-    assert (found.reason or "").startswith("SyntaxError")
+    assert (found.status, found.fault, found.reason) == ("fail", fault, reason)
 
 
 def test_without_a_sandbox_nothing_is_run(submit: Submit, monkeypatch: pytest.MonkeyPatch) -> None:
