@@ -240,6 +240,8 @@ def ended(outcome: Outcome) -> str:
     """How a process without a result came to its end, in one line."""
     if outcome.status is not Status.OK and outcome.status is not Status.RE and outcome.reason:
         return outcome.reason
+    if outcome.status is Status.OK and RESULT in outcome.refused:
+        return f"its result was refused: {outcome.refused[RESULT]}"
     last = outcome.stderr.strip().rpartition("\n")[2].strip()
     return f"it ended with exit code {outcome.exit_code} and left no result" + (f": {last[:200]}" if last else "")
 

@@ -10,7 +10,6 @@ import __future__
 import builtins
 import linecache
 import sys
-from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -38,8 +37,8 @@ def as_text(source: Any) -> Any:
     return source.removeprefix("\ufeff") if isinstance(source, str) else source
 
 
-def install(transform: Callable[[str], str] = str) -> None:
-    """Replace `exec` and `compile`; `transform` may rewrite each text before it is compiled."""
+def install() -> None:
+    """Replace `exec` and `compile`."""
 
     def compile_(source: Any, filename: Any, mode: str, flags: int = 0, dont_inherit: bool = False,
                  optimize: int = -1, **options: Any) -> Any:  # fmt: skip
@@ -47,7 +46,6 @@ def install(transform: Callable[[str], str] = str) -> None:
             flags |= sys._getframe(1).f_code.co_flags & FUTURE
         text = as_text(source)
         if mode == "exec" and isinstance(text, str) and "\n" in text:
-            text = transform(text)
             name = str(filename)
             filename = remember(text) if name.startswith("<") else filename
         return real_compile(text, filename, mode, flags, True, optimize, **options)
@@ -58,7 +56,6 @@ def install(transform: Callable[[str], str] = str) -> None:
             globals, locals = caller.f_globals, caller.f_locals if locals is None else locals
         text = as_text(source)
         if isinstance(text, str):
-            text = transform(text)
             source = real_compile(text, remember(text), "exec", caller.f_code.co_flags & FUTURE, True)
         real_exec(source, globals, globals if locals is None else locals, **options)
 
