@@ -94,9 +94,12 @@ def toy(
     with failing():
         require("torch", "numpy", "sentencepiece")
         from reference_impl.data.toy import make_toy
+        from reference_impl.progress import busy
 
         lift_memory_limit()
-        typer.echo(summary(make_toy(out, vocab)))
+        with busy("reading documents, training the tokenizer"):
+            made = make_toy(out, vocab)
+        typer.echo(summary(made))
 
 
 @data_commands.command()

@@ -22,6 +22,7 @@ from torch import Tensor
 from reference_impl.data.bytes import KNOWN_TOTALS, ByteTable, byte_table, load_tokenizer
 from reference_impl.data.shards import TokenFiles, Tokens, open_shard, sha256
 from reference_impl.errors import InputError
+from reference_impl.progress import watched
 
 BINDING = "dataset.json"
 TRAIN, VALIDATION, SIDECAR = "fineweb_train_*.bin", "fineweb_val_[0-9]*.bin", "fineweb_val_bytes_*.bin"
@@ -128,7 +129,7 @@ def bind(folder: Path, tokenizer: Path) -> Dataset:
             "validation": {"tokens": len(validation), "bytes": total},
             "files": {
                 path.name: {"tokens": len(open_shard(path)), "sha256": sha256(path)}
-                for path in [*shards, *sorted(folder.glob(SIDECAR))]
+                for path in watched([*shards, *sorted(folder.glob(SIDECAR))], "hash")
             },
         },
     )

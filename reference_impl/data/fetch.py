@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from reference_impl.data.dataset import Dataset, bind
 from reference_impl.data.shards import sha256
 from reference_impl.errors import InputError
+from reference_impl.progress import watched
 
 REPOSITORY = "willdepueoai/parameter-golf"
 """Vocabulary 1024; others have `kevclark/parameter-golf` and `romeerp/parameter-golf-caseops-v1`."""
@@ -40,7 +40,7 @@ def fetch(variant: str, folder: Path, train_shards: int, repository: str = REPOS
     manifest = json.loads(download(repository, f"{ROOT}/manifest.json", folder).read_text("utf-8"))
     wanted, tokenizer = listed(manifest, variant, folder, train_shards)
     hashes = published_hashes(repository, [each.remote for each in wanted])
-    for each in progress(wanted):
+    for each in watched(wanted, "fetch"):
         obtain(repository, each, hashes.get(each.remote), folder)
     return bind(folder, tokenizer)
 
@@ -92,12 +92,3 @@ def published_hashes(repository: str, paths: list[str]) -> dict[str, str]:
 
     found = HfApi().get_paths_info(repository, paths, repo_type="dataset")
     return {each.path: each.lfs.sha256 for each in found if isinstance(each, RepoFile) and each.lfs is not None}
-
-
-def progress(wanted: list[Wanted]) -> Iterable[Wanted]:
-    """The files, with a bar on standard error when someone watches."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(wanted, "fetch", console=console, disable=not console.is_terminal)

@@ -61,6 +61,19 @@ def test_every_parameter_is_trained(changes):
     assert silent == dead
 
 
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_half_precision_computes_the_same_more_coarsely(changes):
+    exact = GPT(dataclasses.replace(TOY, **changes))
+    coarse = GPT(dataclasses.replace(TOY, **changes), torch.bfloat16)
+    coarse.load_state_dict(exact.state_dict())
+    row = tokens(2, 24)
+    logits = coarse(row)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, exact(row), atol=0.02, rtol=0.05)
+    next_token_loss(logits, row).backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in coarse.parameters())
+
+
 def test_first_loss_is_that_of_a_uniform_guess():
     loss = next_token_loss(GPT(TOY)(tokens(4, 64)), tokens(4, 64))
     assert loss.item() == pytest.approx(torch.tensor(TOY.vocab).log().item(), abs=0.05)
