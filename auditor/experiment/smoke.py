@@ -153,8 +153,9 @@ def attempt(program: Program, vocab: int, sizes: Mapping[str, int]) -> tuple[Ran
 
 
 def passed(ran: Ran[SmokeResult]) -> bool:
-    """Whether a run took its step, with a loss that is a number."""
-    return ran.result is not None and ran.result.taps.step.loss is not None
+    """Whether a run took its step, through a model, with a loss that is a number."""
+    step = None if ran.result is None else ran.result.taps.step
+    return step is not None and step.loss is not None and step.params is not None
 
 
 def in_doubt(ran: Ran[SmokeResult]) -> bool:

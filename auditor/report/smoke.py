@@ -37,7 +37,9 @@ def smoke_line(smoke: Mapping[str, Any]) -> str:
     size = f"code={smoke['code_bytes']} B"
     if smoke["status"] == "pass":
         model = [f"{key}={smoke[key]}" for key in ("dim", "layers", "vocab") if smoke[key] is not None]
-        parts = [f"import OK in {smoke['import_s']:.2f}s", *model, f"params={smoke['params']:,}", size]
+        # a script without a `main` part takes its first step while it is imported
+        took = "" if smoke["import_s"] is None else f" in {smoke['import_s']:.2f}s"
+        parts = [f"import OK{took}", *model, f"params={smoke['params']:,}", size]
         return f"PASS: {', '.join(parts)}"
     if smoke["status"] == "skipped":
         return f"SKIPPED: {smoke['reason']}"

@@ -101,7 +101,7 @@ def test_failures_have_a_fault_and_a_place(sandbox: None, submit: Submit, script
 
 def ran(**result: object) -> Ran[SmokeResult]:
     """A run with that result, or without any."""
-    step = Step(**{name: result.pop(name) for name in ("forward", "backward", "loss")})  # type: ignore[arg-type]
+    step = Step(**{name: result.pop(name) for name in ("forward", "backward", "loss")}, params=5)  # type: ignore[arg-type]
     found = SmokeResult(**{"fault": None, "reason": None, **result}, import_s=0.0, stubbed=[], taps=Taps(step))  # type: ignore[arg-type]
     return Ran(Outcome(Status.OK), found)
 
@@ -189,6 +189,7 @@ def test_without_a_sandbox_nothing_is_run(submit: Submit, monkeypatch: pytest.Mo
     [
         (Smoke("pass", None, None, 0.04, 512, 11, 1024, 26_993_756, 94_098), 0,
          "PASS: import OK in 0.04s, dim=512, layers=11, vocab=1024, params=26,993,756, code=94098 B"),
+        (Smoke("pass", None, None, None, None, 11, None, 5, 7), 0, "PASS: import OK, layers=11, params=5, code=7 B"),
         (Smoke("fail", "NameError: x", "script", code_bytes=5), 1, "FAIL: the script itself fails: NameError: x"),
         (Smoke("fail", "no scipy", "environment"), 3, "FAIL: something is missing here: no scipy"),
         (Smoke("fail", "graphs", "runtime"), 3, "FAIL: a CPU cannot run this: graphs"),
