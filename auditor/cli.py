@@ -567,7 +567,15 @@ def with_probe(report: Report, target: str, *, mirror: Path | None, repo: str, e
 
 
 def experiment(
-    report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str], seed: int = 1, jobs: int = 2
+    report: Report,
+    target: str,
+    *,
+    mirror: Path | None,
+    repo: str,
+    env: dict[str, str],
+    seed: int = 1,
+    jobs: int = 2,
+    quiet: bool = False,
 ) -> Probe:
     """The experiment on a target that was audited, with its progress on standard error when someone watches."""
     from rich.console import Console
@@ -579,7 +587,7 @@ def experiment(
     words += [word for name, value in sorted(env.items()) for word in ("--env", f"{name}={value}")]
     repeat = shlex.join([*words, "--seed", str(seed)])
     submission = open_submission(target, mirror=mirror, repo=repo)
-    with Console(stderr=True).status(f"probe {target}") as status:
+    with Console(stderr=True, quiet=quiet).status(f"probe {target}") as status:
         return run_probe(
             submission, values, env, seed=seed, jobs=jobs, repeat=repeat,
             step=lambda done: status.update(f"probe {target}: {done}"),
