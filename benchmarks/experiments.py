@@ -3,7 +3,7 @@
     python -m benchmarks.experiments --mirror GITDIR --sample 100 --out RUNS.jsonl [--labels FILE] [--no-probe]
 
 A sample is drawn among pull requests that add a script, and is always the same. Results are appended as they
-come, so that a run that was stopped goes on where it was; with `--labels` (rows `{"pr", "verdict", "tier"}`) answers are
+come, so a run that was stopped goes on where it was; with `--labels` (rows `{"pr", "verdict", "tier"}`) answers are
 compared with labels that were read one by one.
 """
 
