@@ -11,11 +11,13 @@ _LONGEST = 2_000
 _MAX_KEPT = 20_000
 """Scores, sizes and clocks that are kept of one run; real logs have a few hundred."""
 _MAX_ERRORS = 20
+_WORST = 20.0
+"""More bits per byte than any model of text needs; what is printed so is something else."""
 
 
-def parse_log(path: str, lines: Iterable[tuple[int, str]]) -> LogRecord:
-    """The runs of a log, from its numbered lines without the echoed source."""
-    reader = _Reader()
+def parse_log(path: str, lines: Iterable[tuple[int, str]], *, worst: float = _WORST) -> LogRecord:
+    """The runs of a log, from its numbered lines without the echoed source; scores of `worst` BPB and more are none."""
+    reader = _Reader(worst)
     for number, line in lines:
         if len(line) <= _LONGEST and line.strip():
             reader.take(number, line)
@@ -25,7 +27,8 @@ def parse_log(path: str, lines: Iterable[tuple[int, str]]) -> LogRecord:
 class _Reader:
     """The run being read, and those before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, worst: float) -> None:
+        self.worst = worst
         self.done: list[Run] = []
         self._start()
 
@@ -119,7 +122,7 @@ class _Reader:
             before, end = line[end : match.start()], match.end()
             after = line[end : found[position + 1].start()] if position + 1 < len(found) else line[end:]
             value = float(match[4])
-            if not 0 < value < 20 or len(self.scores) >= _MAX_KEPT:
+            if not 0 < value < self.worst or len(self.scores) >= _MAX_KEPT:
                 continue
             if not in_training and (d.PROGRESS.search(before) or d.PROGRESS.search(match[2]) or d.SIGN.search(before)):
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ class Unreconciled:
 def evaluations(journal: Journal, bytes_of: Floats) -> list[Evaluation | Unreconciled]:
     """Every printed result in order; `bytes_of` holds the bytes that each stream position stands for."""
     lines = [(number, entry.text) for number, entry in enumerate(journal) if isinstance(entry, Printed)]
-    run = parse_log("stdout", lines).run
+    run = parse_log("stdout", lines, worst=inf).run
     found: list[Evaluation | Unreconciled] = []
     start = 0
     for score in run.scores:
@@ -76,7 +76,7 @@ def evaluations(journal: Journal, bytes_of: Floats) -> list[Evaluation | Unrecon
 def reported(journal: Journal, found: Sequence[Evaluation | Unreconciled]) -> Evaluation | Unreconciled | None:
     """The evaluation whose result the run reports: by the precedence that logs have (RULES, trap 6)."""
     lines = [(number, entry.text) for number, entry in enumerate(journal) if isinstance(entry, Printed)]
-    run = parse_log("stdout", lines).run
+    run = parse_log("stdout", lines, worst=inf).run
     score = run.score or (run.scores[-1] if run.scores else None)
     return next((item for item in found if item.score == score), None)
 
@@ -90,10 +90,9 @@ def _reconciled(journal: Journal, score: Score, start: int, bytes_of: Floats) ->
             by_site.setdefault(entry.site, []).append((number, entry))
     latest_first = sorted(by_site.items(), key=lambda item: item[1][-1][0], reverse=True)
     for site, records in sorted(latest_first, key=lambda item: _NEARNESS[item[0].kind]):
-        for since, part in _passes(records, start):
-            made = _evaluation(score, site, since, part, len(bytes_of))
-            if made is not None and _fits(made, part, score, bytes_of):
-                return made
+        for since, part in _parts(records, start):
+            if _fits(part, score, bytes_of):
+                return _evaluation(score, site, since, part, len(bytes_of))
     return None
 
 
@@ -101,45 +100,58 @@ _NEARNESS = {"exit": 0, "sum": 0, "nll": 1, "cross-entropy": 1}
 """Sums come after the losses that they sum up, and after what was mixed into them."""
 
 
-def _passes(records: list[tuple[int, Scored]], start: int) -> Iterator[tuple[int, list[tuple[int, Scored]]]]:
-    """All of the records; the last pass over the stream alone. Each with the entry from which on it may have begun."""
-    yield start, records
+@dataclass(frozen=True)
+class _Part:
+    """Scores in order: the journal entry of each, its position (-1: not known) and its loss in nats."""
+
+    entries: Ints
+    places: Ints
+    values: Floats
+
+
+def _parts(records: list[tuple[int, Scored]], start: int) -> Iterator[tuple[int, _Part]]:
+    """What a result may be the mean of: all of the records, or the last pass over the stream alone.
+
+    Each with the entry from which on it may have begun, and with and without losses of exactly zero: those are what a
+    mask has left out, or tokens that the model was sure of.
+    """
+    passes = [(start, records)]
     for at in range(len(records) - 1, 0, -1):
         if records[at][1].places.min(initial=1 << 60) < records[at - 1][1].places.min(initial=1 << 60):
-            yield records[at - 1][0] + 1, records[at:]
-            return
-
-
-def _fits(made: Evaluation, part: list[tuple[int, Scored]], score: Score, bytes_of: Floats) -> bool:
-    """Whether the scores average to what was printed: as loss per token, or per byte where no loss was printed.
-
-    A loss of exactly zero is one that a mask has left out.
-    """
-    total = sum(float(entry.values.sum()) for _, entry in part)
-    count = sum(int(np.count_nonzero(entry.values)) for _, entry in part)
-    if score.val_loss is not None:
-        printed, decimals, mean = score.val_loss, score.loss_decimals, total / max(count, 1)
-    else:
-        size = sum(
-            float(bytes_of[entry.places[(entry.places >= 0) & (entry.values != 0.0)]].sum()) for _, entry in part
+            passes.append((records[at - 1][0] + 1, records[at:]))
+            break
+    for since, chosen in passes:
+        whole = _Part(
+            np.concatenate([np.full(len(entry.values), number) for number, entry in chosen]),
+            np.concatenate([entry.places for _, entry in chosen]),
+            np.concatenate([entry.values for _, entry in chosen]),
         )
-        printed, decimals, mean = score.val_bpb, score.decimals, total / log(2) / max(size, 1.0)
+        yield since, whole
+        counted = whole.values != 0.0
+        if counted.any() and not counted.all():
+            yield since, _Part(whole.entries[counted], whole.places[counted], whole.values[counted])
+
+
+def _fits(part: _Part, score: Score, bytes_of: Floats) -> bool:
+    """Whether the scores average to what was printed: as loss per token, or per byte where no loss was printed."""
+    known = part.places >= 0
+    if not known.any():
+        return False
+    if score.val_loss is not None:
+        printed, decimals, mean = score.val_loss, score.loss_decimals, float(part.values.mean())
+    else:
+        size = float(bytes_of[part.places[known]].sum())
+        printed, decimals, mean = score.val_bpb, score.decimals, float(part.values.sum()) / log(2) / max(size, 1.0)
     return abs(mean - printed) <= 0.51 * 10.0**-decimals + _ARITHMETIC * printed
 
 
-def _evaluation(score: Score, site: Site, start: int, part: list[tuple[int, Scored]], length: int) -> Evaluation | None:
+def _evaluation(score: Score, site: Site, start: int, part: _Part, length: int) -> Evaluation:
     values = np.full(length, np.nan)
     first = np.full(length, -1, dtype=np.int64)
     times = np.zeros(length, dtype=np.int64)
-    unknown = 0
-    for number, entry in part:
-        known = (entry.places >= 0) & (entry.values != 0.0)
-        unknown += int(np.count_nonzero(entry.values)) - int(known.sum())
-        places = entry.places[known]
-        values[places] = entry.values[known]
-        fresh = places[first[places] < 0]
-        first[fresh] = number
-        np.add.at(times, places, 1)
-    if not times.any():
-        return None
-    return Evaluation(score, site, start, score.line, values, first, times, unknown)
+    known = part.places >= 0
+    places = part.places[known]
+    values[places] = part.values[known]
+    first[places[::-1]] = part.entries[known][::-1]
+    np.add.at(times, places, 1)
+    return Evaluation(score, site, start, score.line, values, first, times, int((~known).sum()))

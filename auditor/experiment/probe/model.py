@@ -60,7 +60,7 @@ class Probe:
         return {
             "conditions": {
                 name: {"answer": found.answer, "reason": found.reason, "numbers": dict(found.numbers)}
-                for name, found in self.conditions.items()
+                for name, found in ((name, self.conditions[name]) for name in CONDITIONS)
             },
             "env": dict(self.env),
             "seeds": list(self.seeds),
