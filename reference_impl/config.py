@@ -200,19 +200,35 @@ class EvaluateConfig:
     stride: int = 0
     """Tokens scored in each sliding window; 0 is non-overlapping windows."""
     adapt: str = "none"
-    """`none`; `sgd` or `adamw`: score-first training, a chunk is trained on after all of it was scored."""
+    """`none`; `sgd` or `adamw`: score-first training, a chunk is trained on after all of it was scored; `lora`: the
+    same with low-rank corrections that are dropped at each document (PR #1530)."""
     adapt_lr: float = 0.0
     adapt_epochs: int = 3
     adapt_chunk: int = 32_768
     adapt_momentum: float = 0.9
     adapt_last_blocks: int = 0
     """Only the last that many blocks adapt (and what is no matrix); 0 is all."""
+    lora_rank: int = 8
+    temperature: float = 1.0
+    """Constant that divides the logits, fixed before evaluation."""
+    ngram_weight: float = 0.0
+    """Share of an n-gram model of the tokens scored so far in the mixture; 0 is none."""
+    ngram_order: int = 4
+    tilt_boost: float = 0.0
+    """Log-odds added to the token that followed the same context before (PR #1145); 0 is none."""
+    tilt_order: int = 16
+    tilt_threshold: float = 0.8
+    """Share of its context's followers that a hint needs."""
     as_published: str = ""
     """Why the published evaluation cannot be reproduced here; empty where it can."""
 
     def __post_init__(self) -> None:
         """Refuse unknown choices."""
-        check(self.adapt in ("none", "sgd", "adamw"), "unknown evaluate.adapt")
+        check(self.adapt in ("none", "sgd", "adamw", "lora"), "unknown evaluate.adapt")
+        check(0 <= self.stride <= self.sequence, "evaluate.stride is longer than evaluate.sequence")
+        check(self.temperature > 0, "evaluate.temperature must be positive")
+        check(0 <= self.ngram_weight < 1, "evaluate.ngram_weight must be at least 0 and below 1")
+        check(self.ngram_order > 0 and self.tilt_order > 0, "evaluate.ngram_order and tilt_order must be positive")
 
 
 @dataclass(frozen=True)

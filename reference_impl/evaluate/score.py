@@ -1,0 +1,74 @@
+"""The scorer: asks for a distribution, writes down what the token cost, and only then reveals it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reference_impl.data.dataset import Dataset
+from reference_impl.data.shards import Tokens
+from reference_impl.evaluate.stream import IllegalError, Known, NetworkRows, Predictor, Row, Rows, Stream
+from reference_impl.log import Score
+
+TOLERANCE = 1e-6
+"""How far the logarithm of a row's whole mass may lie from 0."""
+BATCH_TOKENS = 65_536
+"""Tokens that a network reads at a time."""
+
+
+def score(
+    predictor: Predictor, tokens: Tokens, watch: Callable[[int], None] = lambda done: None, *, batch: int = BATCH_TOKENS
+) -> Tensor:
+    """Nats of each token but the first, (n - 1), float64.
+
+    `watch` is told how many are done. Raises `IllegalError` when the predictor gives no distribution, or another one
+    than that of the next target.
+    """
+    stream = Known(tokens)
+    nats = torch.full((len(tokens) - 1,), torch.nan, dtype=torch.float64)
+    while stream.revealed < stream.length:
+        rows = next_rows(predictor, stream)
+        if isinstance(rows, NetworkRows):
+            # Normalised by the scorer itself, and a function of the windows alone: the rows can be had all at once.
+            nats[rows.first - 1 : rows.first - 1 + rows.count] = rows.nats(batch)
+            stream.reveal(rows.count)
+        else:
+            for target in range(rows.first, rows.first + rows.count):
+                nats[target - 1] = -float(distribution(rows, target)[tokens[target]])
+                stream.reveal(1)
+        predictor.learn(stream)
+        watch(stream.revealed - 1)
+    return nats
+
+
+def next_rows(predictor: Predictor, stream: Stream) -> Rows:
+    """What the predictor says next; raises `IllegalError` unless it starts at the next target: each is scored once."""
+    rows = predictor.ahead(stream)
+    if rows.first != stream.revealed or rows.count < 1 or rows.first + rows.count > stream.length:
+        raise IllegalError(
+            f"{rows.count} rows from target {rows.first} were given, but {stream.revealed} of {stream.length} are next"
+        )
+    return rows
+
+
+def distribution(rows: Rows, target: int) -> Row:
+    """One row, checked; raises `IllegalError` unless its probabilities sum to one."""
+    row = rows.row(target)
+    mass = np.logaddexp.reduce(row)
+    if not abs(mass) <= TOLERANCE:
+        raise IllegalError(f"the probabilities of target {target} sum to {math.exp(min(mass, 700.0)):.6g}, not 1")
+    return row
+
+
+def evaluate(predictor: Predictor, data: Dataset, watch: Callable[[int], None] = lambda done: None) -> Score:
+    """Score the whole validation split: BPB = sum of nats / ln 2 / sum of bytes, in float64."""
+    started = time.perf_counter()
+    nats = score(predictor, data.validation, watch).sum().item()
+    return Score(
+        nats / (len(data.validation) - 1), nats / math.log(2) / data.validation_bytes, time.perf_counter() - started
+    )
