@@ -58,6 +58,14 @@ class Color(StrEnum):
     never = "never"
 
 
+class Tracks(StrEnum):
+    """Which rows of the leaderboard."""
+
+    record = "record"
+    non_record = "non-record"
+    all = "all"
+
+
 class TextOrJson(StrEnum):
     """Output formats of what is not a report."""
 
@@ -431,6 +439,35 @@ def records(
             emit(pages.as_text(name, data, findings, color=use_color(color.value, output), width=None), output)
         if any(finding.level == "warning" for finding in findings):
             raise typer.Exit(ExitCode.HOLD)
+
+
+@app.command()
+def leaderboard(
+    track: Annotated[
+        Tracks, typer.Option("--track", help="Rows of the record track, of the other one, or all.")
+    ] = Tracks.record,
+    format: DataFormat = TextOrJson.text,
+    output: Output = None,
+    color: ColorOption = Color.auto,
+) -> None:
+    """List the accepted rows that submissions are compared with: scores, runs and tokenizers, as data.
+
+    \b
+    Examples:
+      pgolf leaderboard
+      pgolf leaderboard --track all --format json
+    """
+    with failing("leaderboard"):
+        from auditor.report import leaderboard as pages
+        from rules import leaderboard as rows
+
+        writable(output)
+        loaded = rows.load()
+        shown = [rows.as_data(row) for row in loaded.rows if track.value in ("all", row.track)]
+        if format is TextOrJson.json:
+            emit(pages.as_json(loaded.commit, shown), output)
+        else:
+            emit(pages.as_text(loaded.commit, shown, color=use_color(color.value, output)), output)
 
 
 @app.command()

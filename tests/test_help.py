@@ -34,6 +34,7 @@ def test_only_commands_that_work_are_listed() -> None:
         "smoke",
         "probe",
         "records",
+        "leaderboard",
         "explain",
         "rules",
         "schema",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from auditor.facts import Facts
-from auditor.records import LogRecord, Run
+from auditor.records import LogRecord, Run, Score
+from auditor.submission.claims import Claim
 from auditor.verdict import Evidence, Finding, Level, Step
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ Quoted = tuple[LogRecord, int, str]
 
 
 def binds(facts: Facts) -> bool:
-    """Whether the limits of the record track bind; folders of the other tracks say so in their place."""
-    track = (facts.submission.track or "").lower()
+    """Whether the limits of the record track bind; the other tracks say so in their place, or in submission.json."""
+    declared = (facts.submission.submission_json or {}).get("track")
+    track = (facts.submission.track or str(declared)).lower()
     return not any(word in track for word in ("non_record", "non-record", "nonrecord", "unlimited"))
 
 
@@ -36,13 +38,27 @@ def reported(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
     for log, run in facts.records.runs:
         if run.score is not None:
             runs.setdefault((run.seed and run.seed.value, run.score.val_bpb), (log, run))
-    claimed = [claim for claim in facts.records.claimed("val_bpb") if claim.decimals >= 4]
-    matched = [
-        (log, run)
-        for log, run in runs.values()
-        if any(abs(s.val_bpb - c.value) < 0.6 * 10.0**-c.decimals for s in run.finals for c in claimed)
-    ]
+    claimed = _exact_claims(facts)
+    matched = [(log, run) for log, run in runs.values() if any(_is_claimed(s, c) for s in run.finals for c in claimed)]
     return tuple(matched or runs.values())
+
+
+def counted_score(facts: Facts, run: Run) -> Score | None:
+    """The score that the log ends with, or a better one of the artifact that is claimed for the seed."""
+    if run.score is None or run.seed is None:
+        return run.score
+    own = [claim for claim in _exact_claims(facts) if claim.seed == run.seed.value]
+    better = [s for s in run.finals if s.val_bpb < run.score.val_bpb and any(_is_claimed(s, claim) for claim in own)]
+    return better[-1] if better and not any(_is_claimed(run.score, claim) for claim in own) else run.score
+
+
+def _exact_claims(facts: Facts) -> list[Claim]:
+    """Claimed scores with enough digits to be recognised."""
+    return [claim for claim in facts.records.claimed("val_bpb") if claim.decimals >= 4]
+
+
+def _is_claimed(score: Score, claim: Claim) -> bool:
+    return abs(score.val_bpb - claim.value) < 0.6 * 10.0**-claim.decimals
 
 
 def finding(
