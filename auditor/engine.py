@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from auditor.facts import Facts, spelled
 from auditor.program.config import settings
@@ -139,7 +139,7 @@ def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]
     verdict, cls = decide(findings, rules)
     info = describe(submission, facts)
     lines = facts.lines
-    records = as_data(facts.records) if any(rule.kind == "record" for rule in rules) else None
+    records = _records(facts, rules) if any(rule.kind == "record" for rule in rules) else None
     return Report(submission.target, info, submission.claims, verdict, cls, tuple(findings), timings, lines, records)
 
 
@@ -151,7 +151,21 @@ def check_records(submission: Submission, rules: Sequence[Rule]) -> tuple[dict[s
         text = ""
     facts = Facts(submission, submission.script or "", text, None, {})
     found = [finding for rule in rules if rule.kind == "record" for finding in rule.check(facts)]
-    return as_data(facts.records), found
+    return _records(facts, rules), found
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A rule that gives numbers for the report beside its findings."""
+
+    def significance(self, facts: Facts) -> Mapping[str, dict[str, Any]]:
+        """Both verdicts on significance, as `records` holds them."""
+        ...
+
+
+def _records(facts: Facts, rules: Sequence[Rule]) -> dict[str, Any]:
+    measured = (rule.significance(facts) for rule in rules if isinstance(rule, Measures))
+    return as_data(facts.records, next(measured, None))
 
 
 def script_info(submission: Submission, env: Mapping[str, str]) -> ScriptInfo:

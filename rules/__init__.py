@@ -31,6 +31,7 @@ from rules.records.claim_log_mismatch import ClaimLogMismatch
 from rules.records.missing_evidence import MissingEvidence
 from rules.records.missing_seeds import MissingSeeds
 from rules.records.mixed_config_seeds import MixedConfigSeeds
+from rules.records.not_significant import NotSignificant
 from rules.records.partial_validation import PartialValidation
 from rules.records.time_over_budget import TimeOverBudget
 from rules.slot.slot_context_only import SlotContextOnly
@@ -72,6 +73,7 @@ def catalogue() -> tuple[Rule, ...]:
         CalibrationOutsideBudget(),
         MissingSeeds(),
         MixedConfigSeeds(),
+        NotSignificant(),
         ClaimLogMismatch(),
         ByteAccounting(),
         PartialValidation(),

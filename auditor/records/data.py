@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from auditor.records.model import LogRecord, Records
 
 
-def as_data(records: Records) -> dict[str, Any]:
-    """Logs and claims; null where a log does not say. Significance is not computed yet: both verdicts are empty."""
+def as_data(records: Records, significance: Mapping[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Logs, claims and both verdicts on significance, empty where nobody gives them; null where a log does not say."""
     return {
         "logs": [_log(log) for log in records.logs],
         "claims": _claims(records),
-        "significance": {"readme_rule": {}, "applied_rule": {}},
+        "significance": dict(significance or {"readme_rule": {}, "applied_rule": {}}),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from auditor.report import rule_text, view
 from auditor.report.escape import code_line, markdown_code, markdown_fence, markdown_message, markdown_text
+from auditor.report.records import significance_lines
 from auditor.report.tool import RULESET, version
 from auditor.verdict import Evidence, Finding, Report
 
@@ -212,7 +213,13 @@ def _records(report: Report) -> list[str]:
         ]
         rows.append(f"| {markdown_text(log['file'].rpartition('/')[2], 60)} | {' | '.join(cells)} |")
     more = [f"and {len(logs) - _MAX_LOGS} more logs, listed by `--format json`."] if len(logs) > _MAX_LOGS else []
-    return ["**Records:**", "\n".join(rows), *more]
+    significance = significance_lines((report.records or {})["significance"])
+    return [
+        "**Records:**",
+        "\n".join(rows),
+        *more,
+        *(["\n".join(f"- {line}" for line in significance)] if significance else []),
+    ]
 
 
 def _rule(findings: Sequence[Finding], rulings: Rulings) -> list[str]:

@@ -15,6 +15,7 @@ from auditor.report.view import worst_first
 from auditor.verdict import Finding
 
 _COLUMNS = ("seed", "BPB", "artifact", "train s", "eval s", "steps", "log")
+_MET = {True: "met", False: "not met", None: "open"}
 _MAX_ROWS = 40
 _MAX_CLAIMS = 5
 
@@ -46,6 +47,8 @@ def as_text(
             page.field(one_line(quantity), number, (f"  ({one_line(claim['from'])})", "dim"), column=15)
         if len(claims) > _MAX_CLAIMS:
             page.field("", (f"and {len(claims) - _MAX_CLAIMS} more (--format json)", "dim"), column=15)
+    for line in significance_lines(records["significance"]):
+        page.line(line)
     page.gap()
     for finding in worst_first(tuple(findings)):
         page.line((finding.level, LEVEL_STYLE[finding.level]), " ", (finding.rule, "bold"))
@@ -57,6 +60,36 @@ def as_text(
     if not findings:
         page.line("nothing found")
     return page.finish()
+
+
+def significance_lines(significance: Mapping[str, Any]) -> list[str]:
+    """Both verdicts on significance, in words and numbers; none where nothing competes."""
+    readme, applied = significance["readme_rule"], significance["applied_rule"]
+    if not readme:
+        return []
+    row = readme["against"]
+    spread = "" if readme["sd"] is None else f", sd {readme['sd']:.5f}"
+    bar = f", {row['n']} runs, sd {row['sd']:.5f}" if row["sd"] is not None else ", one number"
+    nats = "" if readme["gain_nats"] is None else f" = {readme['gain_nats']:+.5f} nats per token"
+    lines = [
+        f"significance: n = {readme['n']}, mean {readme['mean']:.5f}{spread};"
+        f" best earlier row {row['row']}: {row['mean']:.5f}{bar}; gain {readme['gain_bpb']:+.5f} BPB{nats}"
+    ]
+    for name, rule in (("README rule, 0.005 nats at p < 0.01", readme), ("as applied since April, p < 0.25", applied)):
+        lines.append(f"{name}: {_MET[rule['met']]}{_numbers(rule)}")
+    return lines
+
+
+def _numbers(rule: Mapping[str, Any]) -> str:
+    """The test behind a verdict, or why there is none."""
+    if "p" not in rule:
+        return f"; {rule['reason']}" if rule["reason"] else ""
+    low, high = rule["interval_nats"] or rule["interval_bpb"]
+    unit, found = ("nats", rule["detectable_nats"]) if rule["interval_nats"] else ("BPB", rule["detectable_bpb"])
+    return (
+        f"; {rule['test']} t = {rule['t']:.2f}, df = {rule['df']:.1f}, p = {rule['p']:.3g}; 95 % interval of the gain"
+        f" {low:+.4f} to {high:+.4f} {unit}; a gain of {found:.4f} {unit} would pass in {rule['power']:.0%} of cases"
+    )
 
 
 def _row(log: Mapping[str, Any]) -> list[Text]:

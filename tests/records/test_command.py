@@ -32,7 +32,7 @@ def test_records_that_agree(folder: Path) -> None:
     rows = [line.split() for line in text.splitlines() if line.endswith(".log")]
     assert [row[:2] for row in rows] == [["1337", "1.2194"], ["42", "1.2197"], ["7", "1.2203"]]
     assert "(submission.json: val_bpb)" in text
-    assert "nothing found" in text
+    assert [line for line in text.splitlines() if line.startswith(("warning", "note"))] == ["note not-significant"]
 
 
 def test_a_warning_is_exit_code_3(folder: Path) -> None:
@@ -73,3 +73,24 @@ def test_a_review_shows_the_records(folder: Path) -> None:
 
 def test_nothing_to_read_is_exit_code_2(tmp_path: Path) -> None:
     assert run("records", str(tmp_path))[0] == 2
+
+
+def test_both_significance_verdicts_are_shown(folder: Path) -> None:
+    _, text = run("audit", str(folder), "--format", "json")
+    both = json.loads(text)["records"]["significance"]
+    assert {name: rule["met"] for name, rule in both.items()} == {"readme_rule": False, "applied_rule": False}
+    assert (both["readme_rule"]["n"], both["readme_rule"]["mean"]) == (3, 1.2198)
+    for command in (("records", str(folder)), ("audit", str(folder), "--format", "markdown")):
+        _, text = run(*command)
+        words = " ".join(text.split())
+        assert "significance: n = 3, mean 1.21980, sd 0.00046; best earlier row PR " in words
+        assert "README rule, 0.005 nats at p < 0.01: not met; welch t = " in words
+
+
+def test_other_tracks_compete_with_no_row(folder: Path) -> None:
+    declared = json.loads((folder / "submission.json").read_text())
+    (folder / "submission.json").write_text(json.dumps({**declared, "track": "non_record_16mb"}))
+    _, text = run("records", str(folder), "--format", "json")
+    data = json.loads(text)
+    assert data["significance"] == {"readme_rule": {}, "applied_rule": {}}
+    assert data["findings"] == []

@@ -1,0 +1,103 @@
+"""The runs do not show an improvement over the best accepted row.
+
+What it does
+------------
+Compares the scores of the reported runs with those of the best row of the leaderboard that was opened before, twice: by
+the README's rule (better by 0.005 nats per token at p < 0.01) and by the rule that the maintainers have applied since
+April (better at all, one-sided Welch test, p < 0.25). A note says which of the two is not met, with the numbers.
+
+Why it matters
+--------------
+Runs of one program differ by about 0.0007 bits per byte. A gain of that size in three runs is luck as likely as not.
+
+Limits
+------
+Only the logs of the submission are counted: runs by other people, which maintainers have accepted as support, are not
+known. Improvements of speed alone are excused by the README, and one run can only fail, never pass. Rows count by the
+number of their pull request, not by the day of their acceptance; a folder is compared with the best row of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from auditor.facts import Facts
+from auditor.records.significance import applied_rule, readme_rule
+from auditor.records.statistics import mean
+from auditor.verdict import Finding, Level
+from rules.base import Example, Kind
+from rules.leaderboard import bar, load
+from rules.records.reading import binds, counted_score, finding, is_packaged, reported
+from rules.records.samples import DECLARED, README, example, log
+
+_CLAIMED = (("1.2198", "0.9412"), ("1.2194", "0.9412"), ("1.2197", "0.9408"), ("1.2203", "0.9415"))
+
+
+def _claimed(text: str) -> str:
+    """The same claims with other scores."""
+    for old, new in _CLAIMED:
+        text = text.replace(old, new)
+    return text
+
+
+class NotSignificant:
+    """Both significance verdicts."""
+
+    id: ClassVar[str] = "not-significant"
+    kind: ClassVar[Kind] = "record"
+    level: ClassVar[Level] = "note"
+    conditions: ClassVar[tuple[str, ...]] = ()
+    rulings: ClassVar[tuple[str, ...]] = ("readme-records", "pr1902", "pr2146")
+    examples: ClassVar[tuple[Example, ...]] = (
+        example("Three runs are worse than the best row", True),
+        example(
+            "Three runs are better by far",
+            False,
+            train_seed1337=log(1337, bpb=0.9412),
+            train_seed42=log(42, bpb=0.9408),
+            train_seed7=log(7, bpb=0.9415),
+            submission=_claimed(DECLARED),
+            README=_claimed(README),
+        ),
+    )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """One finding that says which rule is not met."""
+        both = self.significance(facts)
+        readme, applied = both["readme_rule"], both["applied_rule"]
+        if not readme or (readme["met"] is not False and applied["met"] is not False):
+            return
+        quoted = [(record, score.line, "a reported score") for record, run in reported(facts) if (score := run.score)]
+        yield finding(facts, self, _sentence(readme, applied), quoted[:3])
+
+    def significance(self, facts: Facts) -> Mapping[str, dict[str, Any]]:
+        """Both verdicts with their numbers; empty where nothing competes for the record track."""
+        found = [(run, score) for _, run in reported(facts) if (score := counted_score(facts, run)) is not None]
+        if not binds(facts) or not is_packaged(facts) or not found:
+            return {"readme_rule": {}, "applied_rule": {}}
+        by_seed: dict[object, float] = {}
+        for number, (run, score) in enumerate(found):
+            by_seed.setdefault(run.seed.value if run.seed else f"run {number}", score.val_bpb)
+        ratios = [ratio for _, score in found if (ratio := score.implied_bytes(1)) is not None]
+        sample, row = list(by_seed.values()), bar(load().best_before(facts.submission.target.pr))
+        per_token = mean(ratios) if ratios else None
+        return {
+            "readme_rule": readme_rule(sample, row, per_token),
+            "applied_rule": applied_rule(sample, row, per_token),
+        }
+
+
+def _sentence(readme: Mapping[str, Any], applied: Mapping[str, Any]) -> str:
+    """The numbers, and each rule's answer."""
+    runs = f"the mean of {readme['n']} runs" if readme["n"] > 1 else "the only run"
+    gain, nats = readme["gain_bpb"], readme["gain_nats"]
+    per_token = "" if nats is None else f" ({abs(nats):.4f} nats per token)"
+    by = f"{abs(gain):.5f} bits per byte{per_token} {'better' if gain > 0 else 'worse'}"
+    text = f"{runs.capitalize()} is {readme['mean']:.5f}, {by} than {readme['against']['row']}."
+    return f"{text} {_answer('0.005 nats at p < 0.01', readme)} {_answer('Welch p < 0.25', applied)}"
+
+
+def _answer(rule: str, verdict: Mapping[str, Any]) -> str:
+    shown = f" (p = {verdict['p']:.3g})" if "p" in verdict else f" ({verdict['reason']})" if verdict["reason"] else ""
+    return f"{rule}: {({True: 'met', False: 'not met', None: 'open'})[verdict['met']]}{shown}."
