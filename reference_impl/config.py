@@ -1,4 +1,4 @@
-"""Every setting of a run: five frozen dataclasses, read from a TOML preset and overridden by name.
+"""Every setting of a run: six frozen dataclasses, read from a TOML preset and overridden by name.
 
 A name that does not exist is an error that names the nearest one. (A misspelt environment variable of the original
 scripts was silently ignored: the published command of PR #1092 sets `WARMDRON_ITERS`.)
@@ -232,6 +232,41 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class ArtifactConfig:
+    """How the trained model becomes a file of at most 16,000,000 bytes."""
+
+    bits: int = 6
+    """For matrices of attention and MLP."""
+    embedding_bits: int = 8
+    """For tables and other matrices that are large enough."""
+    rounding: str = "gptq"
+    """`nearest`, or `gptq`: each column's error is made up for in the columns after it (arXiv 2210.17323)."""
+    clip: str = "search"
+    """Largest magnitude that a row keeps: its `max`, a `quantile`, the best of five quantiles by squared error
+    (`search`; GPTQ-lite, PR #414), or some standard deviations (`sigmas`; PR #1394)."""
+    clip_quantile: float = 0.9999984
+    clip_sigmas: float = 12.85
+    calibration: str = "self"
+    """What GPTQ sees: text that the model makes up (`self`; PR #1019), or training data (`train`), whose time belongs
+    to training: it must fit `train.reserve_seconds`."""
+    calibration_sequences: int = 64
+    low_rank: int = 0
+    """Rank of the correction of rounding errors (LQER; PR #1797); 0 is none."""
+    low_rank_matrices: int = 3
+    """How many matrices get one: those with the largest errors."""
+    compressor: str = "lzma"
+    """`zlib`, `zstd`, `lzma` or `brotli`."""
+
+    def __post_init__(self) -> None:
+        """Refuse unknown choices."""
+        check(self.bits in range(2, 9) and self.embedding_bits in range(2, 9), "artifact.bits must be from 2 to 8")
+        check(self.rounding in ("nearest", "gptq"), "unknown artifact.rounding")
+        check(self.clip in ("max", "quantile", "search", "sigmas"), "unknown artifact.clip")
+        check(self.calibration in ("self", "train"), "unknown artifact.calibration")
+        check(self.compressor in ("zlib", "zstd", "lzma", "brotli"), "unknown artifact.compressor")
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole run: what a preset describes."""
 
@@ -239,6 +274,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    artifact: ArtifactConfig = field(default_factory=ArtifactConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
 
 
@@ -246,6 +282,7 @@ SECTIONS: Mapping[str, type] = {
     "model": ModelConfig,
     "optim": OptimConfig,
     "train": TrainConfig,
+    "artifact": ArtifactConfig,
     "evaluate": EvaluateConfig,
 }
 KEYS = tuple(f"{section}.{each.name}" for section, kind in SECTIONS.items() for each in fields(kind))
@@ -274,11 +311,16 @@ def load_preset(name: str, settings: Mapping[str, str] | None = None) -> RunConf
 
     Raises `InputError` on an unknown preset, key or value.
     """
-    table = _merged(name)
+    return from_table(_merged(name), settings, f"preset {name}")
+
+
+def from_table(table: Mapping[str, Any], settings: Mapping[str, str] | None = None, source: str = "run") -> RunConfig:
+    """What `as_dict` gave, or a preset's table, with overrides; raises `InputError` on an unknown key or value."""
+    table = dict(table)
     about = str(table.pop("about", ""))
     parts: dict[str, dict[str, Any]] = {section: dict(table.pop(section, {})) for section in SECTIONS}
     if table:
-        raise unknown(f"section in preset {name},", next(iter(table)), tuple(SECTIONS))
+        raise unknown(f"section in {source},", next(iter(table)), tuple(SECTIONS))
     for key, text in (settings or {}).items():
         section, _, short = key.partition(".")
         if key not in KEYS:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from reference_impl.data.shards import Tokens
-from reference_impl.evaluate.score import distribution, next_rows, score
+from reference_impl.evaluate.score import one_by_one, score
 from reference_impl.evaluate.stream import IllegalError, Known, Live, Predictor, Row
 
 Make = Callable[[Tokens], Predictor]
@@ -22,23 +22,17 @@ Make = Callable[[Tokens], Predictor]
 def rows_of(predictor: Predictor, tokens: Tokens) -> Iterator[Row]:
     """Every distribution as the scorer asks for it, one at a time."""
     stream = Known(tokens)
-    while stream.revealed < stream.length:
-        rows = next_rows(predictor, stream)
-        for target in range(rows.first, rows.first + rows.count):
-            yield distribution(rows, target)
-            stream.reveal(1)
-        predictor.learn(stream)
+    for _, row in one_by_one(predictor, stream):
+        yield row
+        stream.reveal(1)
 
 
 def replayed_rows(predictor: Predictor, tokens: Tokens) -> Iterator[Row]:
     """Every distribution as the decoder asks for it: nothing holds the tokens that are still to come."""
     stream = Live(len(tokens), int(tokens[0]))
-    while stream.revealed < stream.length:
-        rows = next_rows(predictor, stream)
-        for target in range(rows.first, rows.first + rows.count):
-            yield distribution(rows, target)
-            stream.append(int(tokens[target]))
-        predictor.learn(stream)
+    for target, row in one_by_one(predictor, stream):
+        yield row
+        stream.append(int(tokens[target]))
 
 
 def check_causal(make: Make, tokens: Tokens, cut: int, other: Tokens) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ def score(
             nats[rows.first - 1 : rows.first - 1 + rows.count] = rows.nats(batch)
             stream.reveal(rows.count)
         else:
-            for target in range(rows.first, rows.first + rows.count):
-                nats[target - 1] = -float(distribution(rows, target)[tokens[target]])
+            for target, row in distributions(rows):
+                nats[target - 1] = -float(row[tokens[target]])
                 stream.reveal(1)
         predictor.learn(stream)
         watch(stream.revealed - 1)
@@ -56,13 +56,27 @@ def next_rows(predictor: Predictor, stream: Stream) -> Rows:
     return rows
 
 
-def distribution(rows: Rows, target: int) -> Row:
-    """One row, checked; raises `IllegalError` unless its probabilities sum to one."""
-    row = rows.row(target)
-    mass = np.logaddexp.reduce(row)
-    if not abs(mass) <= TOLERANCE:
-        raise IllegalError(f"the probabilities of target {target} sum to {math.exp(min(mass, 700.0)):.6g}, not 1")
-    return row
+def distributions(rows: Rows) -> Iterator[tuple[int, Row]]:
+    """Targets and their rows, checked; each target is to be revealed before the next row is taken.
+
+    Raises `IllegalError` unless a row's probabilities sum to one.
+    """
+    for target in range(rows.first, rows.first + rows.count):
+        row = rows.row(target)
+        mass = np.logaddexp.reduce(row)
+        if not abs(mass) <= TOLERANCE:
+            raise IllegalError(f"the probabilities of target {target} sum to {math.exp(min(mass, 700.0)):.6g}, not 1")
+        yield target, row
+
+
+def one_by_one(predictor: Predictor, stream: Stream) -> Iterator[tuple[int, Row]]:
+    """All targets of a stream and their rows: what a coder follows, in both directions.
+
+    Each target is to be revealed before the next row is taken. Raises `IllegalError` as `score` does.
+    """
+    while stream.revealed < stream.length:
+        yield from distributions(next_rows(predictor, stream))
+        predictor.learn(stream)
 
 
 def evaluate(predictor: Predictor, data: Dataset, watch: Callable[[int], None] = lambda done: None) -> Score:
