@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from auditor.report import rule_text, view
 from auditor.report.escape import code_line, markdown_code, markdown_fence, markdown_message, markdown_text
 from auditor.report.records import significance_lines
+from auditor.report.smoke import smoke_line
 from auditor.report.tool import RULESET, version
 from auditor.verdict import Evidence, Finding, Report
 
@@ -91,6 +92,7 @@ def _body(report: Report, rulings: Rulings, full: int) -> list[str]:
         blocks.append(f"and {len(others) - 10} more, listed by `--format json`.")
     blocks += _configuration(report)
     blocks += _records(report)
+    blocks += _runs(report)
     blocks += _rule(main, rulings)
     if report.verdict == "flag":
         blocks += _contrast(main, rulings)
@@ -115,6 +117,24 @@ _VERDICT_FLAG = (
 )
 _VERDICT_HOLD = "**Verdict: HOLD.** The code alone does not decide this; it is neither clean nor flagged."
 _RECOMMEND_HOLD = "**Recommendation:** a person should read the place above before anything else is decided."
+
+
+def _runs(report: Report) -> list[str]:
+    """What running the script showed: the smoke test, the experiment."""
+    blocks = []
+    if report.smoke is not None:
+        blocks.append(f"**Smoke test** (sandboxed, CPU, toy data): {markdown_message(smoke_line(report.smoke), 600)}")
+    if report.probe is not None:
+        rows = [
+            f"| {name} {view.CONDITIONS[name]} | {found['answer'].replace('-', ' ')} | "
+            f"{markdown_text(found['reason'] or '', 300)} |"
+            for name, found in report.probe["conditions"].items()
+        ]
+        table = "\n".join(["| condition | answer | why |", "| --- | --- | --- |", *rows])
+        repeat = markdown_code(report.probe["repeat"], 400)
+        blocks.append(f"**Experiment** (the script itself at toy size, repeat with {repeat}):\n\n{table}")
+        blocks.append(markdown_message(report.probe["distance"], 600))
+    return blocks
 
 
 def _where(report: Report) -> str:

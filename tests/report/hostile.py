@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from auditor.experiment.probe.model import CONDITIONS, Answer, Probe
+from auditor.experiment.smoke import Smoke, Used
 from auditor.verdict import (
     LEVELS,
     Claims,
@@ -87,6 +89,34 @@ targets = st.builds(
     title=maybe,
     path=maybe,
 )
+smokes = st.builds(
+    lambda status, fault, reason, env: Smoke(
+        status, reason, fault, 0.1, 512, 11, 1024, 17, 94098, env, Used("OK", 1.0, 300.0)
+    ).data(),
+    st.sampled_from(["pass", "fail", "skipped"]),
+    st.sampled_from(["script", "environment", "runtime"]),
+    text,
+    st.dictionaries(text, text, max_size=2),
+)
+answers = st.builds(
+    Answer,
+    st.sampled_from(["violated", "not-refuted", "could-not-run", "inconclusive"]),
+    maybe,
+    st.dictionaries(st.sampled_from(["changed", "null_nll"]), st.integers(0, 9) | st.floats(0, 9)),
+)
+judged = st.fixed_dictionaries({
+    "line": line, "label": text, "val_loss": st.none() | st.floats(0, 9), "val_bpb": st.floats(0, 9),
+    "recounted_bpb": st.floats(0, 9), "bpb_agrees": st.booleans(), "site": text, "scored": line, "tokens": line,
+    "in_stream_order": st.booleans(),
+})  # fmt: skip
+probes = st.builds(
+    Probe,
+    conditions=st.fixed_dictionaries(dict.fromkeys(CONDITIONS, answers)),
+    env=st.dictionaries(text, text, max_size=2),
+    seeds=st.just((1, 1001)),
+    repeat=text,
+    evaluation=st.just({}) | judged,
+).map(Probe.as_json)
 reports = st.builds(
     Report,
     target=targets,
@@ -97,4 +127,6 @@ reports = st.builds(
     findings=st.lists(findings, max_size=3).map(tuple),
     timings_ms=st.dictionaries(st.sampled_from(["parse", "rules"]), st.floats(0, 1e6)),
     source_lines=st.lists(text, max_size=12).map(tuple),
+    smoke=st.none() | smokes,
+    probe=st.none() | probes,
 )
