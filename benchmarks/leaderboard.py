@@ -1,10 +1,12 @@
 """Write rules/leaderboard.toml: the accepted rows with the scores of their runs, from a clone of the contest.
 
-    python -m benchmarks.leaderboard --mirror GITDIR
+    python -m benchmarks.leaderboard --mirror GITDIR --update 2146
 
 Rows, dates and places come from the README of the clone's default branch; scores, seeds and bytes per token from the
 logs in the folder or the pull request that a row links to, read with the parser of `pgolf records`. Where neither the
-mean of the runs nor any of them is the printed score, the row keeps that alone, and the difference is named on stderr.
+mean of the runs nor the best of them is the printed score, the row keeps that alone, and the difference is named on
+stderr.
+`--update` names a pull request of the maintainers whose README has further rows; these are marked with its number.
 """
 
 from __future__ import annotations
@@ -35,9 +37,11 @@ HEAD = """\
 # The accepted rows of the contest's leaderboard. Written by `python -m benchmarks.leaderboard`; do not edit.
 #
 # `score` is as printed there; `scores` are those of the single runs, by their logs, in the order of `seeds`;
-# both in bits per byte. `evidence` is the pull request whose runs stand for the row, where it is another one.
+# both in bits per byte. `evidence` is the pull request whose runs stand for the row, where it is another one;
+# `update` is the pull request of the maintainers that lists the row, where the default branch did not yet.
 """
 _PULL = re.compile(r"/pull/(\d+)\)")
+_COMMIT = re.compile(r"PR #\d+ commit ([0-9a-f]{7,40})\b")
 _FOLDER = re.compile(r"\((records/[^)]+)/README\.md\)")
 
 
@@ -47,6 +51,8 @@ class Entry:
 
     row: Row
     folder: str | None
+    commit: str | None
+    """Of the pull request, where an earlier one than its head is meant."""
 
 
 def git(mirror: Path, *words: str) -> bytes:
@@ -72,7 +78,8 @@ def entries(readme: str) -> Iterator[Entry]:
             pr=pulls[0] if pulls else None,
             evidence=pulls[-1] if len(pulls) > 1 else None,
         )
-        yield Entry(row, folder[1] if folder and not pulls else None)
+        at = _COMMIT.search(cells[3])
+        yield Entry(row, folder[1] if folder and not pulls else None, at[1] if at else None)
 
 
 def added_by(mirror: Path, commit: str, folder: str) -> int | None:
@@ -85,11 +92,15 @@ def added_by(mirror: Path, commit: str, folder: str) -> int | None:
 
 def opened(mirror: Path, commit: str, entry: Entry, scratch: Path) -> Submission:
     """The submission behind a row."""
-    if entry.folder is None:
-        return open_target(str(entry.row.evidence or entry.row.pr), mirror=mirror, repo=REPOSITORY)
-    with tarfile.open(fileobj=io.BytesIO(git(mirror, "archive", commit, entry.folder))) as archive:
+    folder = entry.folder
+    if folder is None:
+        pull = open_target(str(entry.row.evidence or entry.row.pr), mirror=mirror, repo=REPOSITORY)
+        if entry.commit is None or pull.folder is None:
+            return pull
+        commit, folder = entry.commit, pull.folder
+    with tarfile.open(fileobj=io.BytesIO(git(mirror, "archive", commit, folder))) as archive:
         archive.extractall(scratch, filter="data")
-    return open_target(str(scratch / entry.folder), mirror=None, repo=REPOSITORY)
+    return open_target(str(scratch / folder), mirror=None, repo=REPOSITORY)
 
 
 def with_runs(row: Row, submission: Submission) -> Row:
@@ -102,7 +113,7 @@ def with_runs(row: Row, submission: Submission) -> Row:
             runs.setdefault(run.seed.value, (score.val_bpb, score.implied_bytes(1)))
     found = [score for score, _ in runs.values()]
     printed = 10.0 ** -len(str(row.score).partition(".")[2])
-    if not any(abs(score - row.score) < printed for score in ([mean(found), *found] if found else [])):
+    if not any(abs(score - row.score) < printed for score in ([mean(found), min(found)] if found else [])):
         shown = ", ".join(f"{seed}: {score:.5f}" for seed, (score, _) in sorted(runs.items())) or "none"
         print(f"{row.name}: runs do not give {row.score}: {shown}", file=sys.stderr)
         return row
@@ -120,6 +131,7 @@ def as_toml(row: Row) -> str:
     lines = ["[[row]]"]
     lines += [f"pr = {row.pr}"] if row.pr is not None else []
     lines += [f"evidence = {row.evidence}"] if row.evidence is not None else []
+    lines += [f"update = {row.update}"] if row.update is not None else []
     lines += [f"date = {row.date.isoformat()}", f'track = "{row.track}"', f"score = {row.score}"]
     if row.scores:
         lines += [f"seeds = {list(row.seeds)}", f"scores = {list(row.scores)}"]
@@ -131,12 +143,19 @@ def main() -> None:
     """Read the clone and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mirror", type=Path, required=True, metavar="GITDIR", help="clone with refs/pull/N/head")
-    mirror = parser.parse_args().mirror
+    parser.add_argument("--update", type=int, metavar="N", help="pull request that adds rows to the README")
+    given = parser.parse_args()
+    mirror = given.mirror
     commit = git(mirror, "rev-parse", "HEAD").decode().strip()
-    readme = git(mirror, "show", f"{commit}:README.md").decode()
+    found = list(entries(git(mirror, "show", f"{commit}:README.md").decode()))
+    if given.update is not None:
+        known = {entry.row.pr for entry in found}
+        update = entries(git(mirror, "show", f"refs/pull/{given.update}/head:README.md").decode())
+        more = [e for e in update if e.folder is None and e.row.track == "record" and e.row.pr not in known]
+        found = [replace(entry, row=replace(entry.row, update=given.update)) for entry in more] + found
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        for entry in entries(readme):
+        for entry in found:
             row = entry.row
             if entry.folder is not None:
                 row = replace(row, pr=added_by(mirror, commit, entry.folder))

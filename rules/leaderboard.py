@@ -26,6 +26,8 @@ class Row:
     """The pull request that added it; the baseline has none."""
     evidence: int | None = None
     """Another pull request whose runs stand for the row."""
+    update: int | None = None
+    """The pull request of the maintainers that lists it, where the default branch did not yet."""
     seeds: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
     """Of the seeds, in their order; empty where the logs do not give the printed score."""

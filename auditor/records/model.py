@@ -20,7 +20,7 @@ BUDGET_S = 600.0
 
 @dataclass(frozen=True)
 class Read(Generic[T]):
-    """A value and the line of the file where it was read."""
+    """A value and the line of the file where it was read; line 0 is the file's name."""
 
     value: T
     line: int

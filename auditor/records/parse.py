@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from auditor.records import dialects as d
 from auditor.records.model import Clock, LogRecord, Read, Run, Score, Size, Stage
@@ -21,7 +22,15 @@ def parse_log(path: str, lines: Iterable[tuple[int, str]], *, worst: float = _WO
     for number, line in lines:
         if len(line) <= _LONGEST and line.strip():
             reader.take(number, line)
-    return LogRecord(path, reader.finish())
+    return LogRecord(path, _named(path, reader.finish()))
+
+
+def _named(path: str, runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The only run of a log that prints no seed has the one in the file's name: what evaluates alone prints none."""
+    seeds = {int(number) for number in d.SEED_IN_NAME.findall(path.rpartition("/")[2])}
+    if len(runs) == 1 and runs[0].seed is None and len(seeds) == 1:
+        return (replace(runs[0], seed=Read(seeds.pop(), 0)),)
+    return runs
 
 
 class _Reader:

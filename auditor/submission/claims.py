@@ -79,6 +79,11 @@ _NOT_THE_SCORE = re.compile(
     re.IGNORECASE,
 )
 _SEED_PROSE = re.compile(r"\bseeds?\b[\s:=`*_(\[]{1,4}((?:\d{1,6}[\s,/&`*]{0,4}(?:and )?){1,12})", re.IGNORECASE)
+_PHASE_COLUMN = re.compile(r"phases?\b|stages?\b|component|step", re.IGNORECASE)
+_TIME_COLUMN = re.compile(r"(?:wall[- ]?clock )?(?:time|duration|seconds)(?: ?\(s\))?", re.IGNORECASE)
+_SECONDS = re.compile(r"(?<![\d.,])(\d{1,5}(?:\.\d+)?)\s?(?:s|sec|seconds)\b")
+_EVALUATES = re.compile(r"\beval|ttt\b|sliding|scor", re.IGNORECASE)
+_SUMS = re.compile(r"total|train|\ball\b|budget|sum\b", re.IGNORECASE)
 _SIZED = re.compile(r"byte|size|artifact|total|submission", re.IGNORECASE)
 """Headers of columns that give the size of the artifact."""
 _BYTES = re.compile(r"(?<![\d,.])(\d{1,2},\d{3},\d{3}|\d{7,8})(?![\d,.]*\d)")
@@ -342,6 +347,22 @@ def _tables(text: str) -> Iterator[list[list[str]]]:
         elif rows:
             yield rows
             rows = []
+
+
+def evaluation_phases(text: str) -> list[tuple[str, float]]:
+    """Label and seconds of each phase of the evaluation, from the first table of a README that has times of phases.
+
+    Rows that sum up others or speak of training are left out.
+    """
+    for rows in _tables(text[:200_000]):
+        column = next((i for i, cell in enumerate(rows[0]) if _TIME_COLUMN.fullmatch(cell)), None)
+        if column is None or not _PHASE_COLUMN.match(rows[0][0]):
+            continue
+        timed = [(row[0], _SECONDS.search(row[column])) for row in rows[1:] if len(row) > column]
+        return [
+            (label, float(m[1])) for label, m in timed if m and _EVALUATES.search(label) and not _SUMS.search(label)
+        ]
+    return []
 
 
 def _seed_rows(text: str) -> Iterator[tuple[int, list[str], list[str]]]:

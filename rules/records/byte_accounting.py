@@ -3,9 +3,10 @@
 What it does
 ------------
 A loss in nats per token and a score in bits per byte, printed together, give the bytes per token:
-`loss / (ln 2 * bpb)`. Times the tokens that are scored this must be the length of the validation text, 151.08 million
-bytes, whatever the tokenizer. More is named with its factor and, where it is known, its usual cause. Where only some
-lines of a log are off, loss and score are of different predictors, which is a note.
+`loss / (ln 2 * bpb)`; without logs those of submission.json do. Times the tokens that are scored this must be the
+length of the validation text, 151.08 million bytes, whatever the tokenizer. More is named with its factor and, where it
+is known, its usual cause. Where only some lines of a log are off, loss and score are of different predictors, which is
+a note.
 
 Why it matters
 --------------
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import log
 from typing import ClassVar
 
 from auditor.facts import Facts
@@ -28,11 +30,14 @@ from auditor.records import LogRecord, Score
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.reading import finding
-from rules.records.samples import example, log
+from rules.records.samples import example
+from rules.records.samples import log as log_of
 
 FULL = 151_077_000
 """Bytes of the validation text, give or take the tail that a tokenizer's last window leaves out."""
 _TOLERANCE = 0.003
+_EXACT = 4
+"""Decimals that loss and score must be claimed with."""
 _LARGEST = 2.0
 """More than this is another set or another unit."""
 _NEARLY_ALL = 0.8
@@ -65,11 +70,11 @@ class ByteAccounting:
         example(
             "Every leading space is counted twice",
             True,
-            train_seed1337=log(1337, inflation=1.1771),
-            train_seed42=log(42, inflation=1.1771),
-            train_seed7=log(7, inflation=1.1771),
+            train_seed1337=log_of(1337, inflation=1.1771),
+            train_seed42=log_of(42, inflation=1.1771),
+            train_seed7=log_of(7, inflation=1.1771),
         ),
-        example("One score is printed with another predictor's loss", False, train_seed7=log(7, inflation=1.15)),
+        example("One score is printed with another predictor's loss", False, train_seed7=log_of(7, inflation=1.15)),
         example("The bytes are those of the validation set", False),
     )
 
@@ -78,14 +83,13 @@ class ByteAccounting:
         lines = list(_lines(facts))
         off = [line for line in lines if 1 + _TOLERANCE + line.score.uncertainty < line.factor < _LARGEST]
         if not off:
-            yield from self._unit(facts)
+            yield from self._unit(facts) if lines else self._claimed(facts)
             return
         one = max(off, key=lambda line: (line.score.decimals, line.score.stage, line.factor))
-        cause = next((f"; that is {why}" for at, why in _CAUSES if abs(one.factor - at) < 0.002), "")
         implied = f", {one.tokens * one.per_token:,.0f} bytes for the validation set" if one.tokens else ""
         message = (
             f"{one.record.name}: loss and score of {one.score.label} imply {one.per_token:.4f} bytes per"
-            f" token{implied}, {one.factor:.4f} times what is right{cause}."
+            f" token{implied}, {one.factor:.4f} times what is right{_cause(one.factor)}."
         )
         constant = len(off) >= _NEARLY_ALL * len(lines)
         if constant:
@@ -94,6 +98,23 @@ class ByteAccounting:
             message += " Other lines of the logs do not; here loss and score are of different predictors."
         quoted = [(one.record, one.score.line, "loss and score")]
         yield finding(facts, self, message, quoted, level="warning" if constant else "note")
+
+    def _claimed(self, facts: Facts) -> Iterator[Finding]:
+        """Without a line to go by: the loss and the score that are claimed together."""
+        losses = {(claim.where.rpartition(":")[0], claim.seed): claim for claim in facts.records.claimed("val_loss")}
+        for claim in facts.records.claimed("val_bpb"):
+            loss = losses.get((claim.where.rpartition(":")[0], claim.seed))
+            if loss is None or min(loss.decimals, claim.decimals) < _EXACT:
+                continue
+            per_token = loss.value / (log(2) * claim.value)
+            factor = _factor(per_token, None)
+            if factor is not None:
+                message = (
+                    f"{claim.where} and {loss.where.rpartition(' ')[2]} imply {per_token:.4f} bytes per token,"
+                    f" {factor:.4f} times what is right{_cause(factor)}."
+                )
+                yield finding(facts, self, message)
+                return
 
     def _unit(self, facts: Facts) -> Iterator[Finding]:
         """A loss that is printed in nats per byte tells nothing."""
@@ -105,6 +126,11 @@ class ByteAccounting:
                 message = f"{record.name}: the loss of {score.label} is in nats per byte; it does not tell the bytes."
                 yield finding(facts, self, message, [(record, score.line, "loss and score")], level="note")
                 return
+
+
+def _cause(factor: float) -> str:
+    """The usual cause of a factor."""
+    return next((f"; that is {why}" for at, why in _CAUSES if abs(factor - at) < 0.002), "")
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 What it does
 ------------
 Looks for the claimed score among the scores of the logs and their means over runs, and for the claimed scores of single
-seeds in the logs of those seeds. Finds a size that is claimed below the printed ones. Compares the size of the
-committed script with the code size that the logs print.
+seeds in the logs of those seeds. Finds a size that is claimed below the printed ones, a declaration of three seeds
+where fewer are shown, and a score in submission.json that the README calls pending. Compares the size of the committed
+script with the code size that the logs print.
 
 Why it matters
 --------------
@@ -18,7 +19,8 @@ code size is a note: packed and readable forms of one program differ, and accept
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from auditor.facts import Facts
@@ -26,11 +28,16 @@ from auditor.records import Score, Stage
 from auditor.submission.claims import Claim
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
+from rules.records.missing_seeds import ENOUGH
 from rules.records.reading import finding, reported
 from rules.records.samples import DECLARED, example, log
 
 _ROUNDED = 0.01
 """A size in megabytes may be this far from the exact one."""
+_THREE_SEEDS = re.compile(r"(?:three|3)[_ -]?seeds?", re.IGNORECASE)
+_TICKED = DECLARED.replace('"seeds": [1337, 42, 7]', '"compliance": {"three_seeds": true}, "seeds": [1337]').replace(
+    ',\n    "42": {"val_bpb": 1.2197},\n    "7": {"val_bpb": 1.2203}', ""
+)
 _FEW = 3
 """Decimals below which a claim matches almost anything."""
 
@@ -46,15 +53,31 @@ class ClaimLogMismatch:
     examples: ClassVar[tuple[Example, ...]] = (
         example("The claimed mean is better than any run", True, submission=DECLARED.replace("1.2198", "1.2098")),
         example("One seed scores worse than claimed", True, train_seed42=log(42, bpb=1.2297)),
+        example(
+            "Three seeds are declared and one is shown",
+            True,
+            without=("train_seed42.log", "train_seed7.log"),
+            submission=_TICKED.replace("1.2198", "1.2194"),
+        ),
         example("Claims and logs agree", False),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         """The headline, then the seeds, then the code."""
+        yield from self._pending(facts)
         yield from self._headline(facts)
         yield from self._seeds(facts)
         yield from self._size(facts)
+        yield from self._three_seeds(facts)
         yield from self._code(facts)
+
+    def _pending(self, facts: Facts) -> Iterator[Finding]:
+        """A README or title that says the score is yet to come, beside a submission.json that still has one."""
+        claims = [claim for claim in facts.records.claimed("val_bpb") if claim.where.startswith("submission.json")]
+        said = facts.submission.claims
+        if said.status == "pending" and said.source == "README" and claims:
+            message = f"The README says that the score is pending; {claims[0].where} gives {claims[0].value:.10g}."
+            yield finding(facts, self, message, level="note")
 
     def _headline(self, facts: Facts) -> Iterator[Finding]:
         claims = [c for c in facts.records.claimed("val_bpb") if c.seed is None and c.decimals >= _FEW]
@@ -99,6 +122,18 @@ class ClaimLogMismatch:
             message = f"{claims[0].where} claims {claims[0].value:,.0f} bytes; no log prints less than {least.bytes:,}."
             yield finding(facts, self, message, [(record, least.line, "the printed size")])
 
+    def _three_seeds(self, facts: Facts) -> Iterator[Finding]:
+        """A box that is ticked for three seeds, where neither logs nor claims have as many."""
+        runs = reported(facts)
+        shown = {run.seed.value if run.seed else record.path for record, run in runs}
+        claimed = {claim.value for claim in facts.records.claimed("seed")}
+        ticked = _ticked(facts.submission.submission_json or {})
+        if ticked and runs and max(len(shown), len(claimed)) < ENOUGH:
+            message = f"submission.json declares {ticked}; {len(shown)} of the {ENOUGH} runs are shown."
+            yield finding(
+                facts, self, message, [(r, run.score.line, "a reported score") for r, run in runs if run.score]
+            )
+
     def _code(self, facts: Facts) -> Iterator[Finding]:
         sizes = {len(facts.submission.code), len(facts.text.encode(errors="replace"))}
         for record in facts.records.finished:
@@ -112,15 +147,34 @@ class ClaimLogMismatch:
                 return
 
 
+def _ticked(declared: Mapping[str, object]) -> str | None:
+    """The name of a switch for three seeds that is on, at the top or among the switches for compliance."""
+    for name, value in declared.items():
+        if isinstance(value, Mapping):
+            value = next(
+                (name for name, inner in value.items() if inner is True and _THREE_SEEDS.search(str(name))), None
+            )
+            if value is not None:
+                return f"{name}.{value}"
+        elif value is True and _THREE_SEEDS.search(name):
+            return name
+    return None
+
+
 def _is(claim: Claim, value: float) -> bool:
     """Whether a printed score is the claimed one, rounded or cut to the claim's digits."""
     return abs(value - claim.value) < 1.001 * 10.0 ** -min(claim.decimals, 4)
 
 
 def _values(facts: Facts) -> Iterator[float]:
-    """Every score, and for each label the mean over the runs that print it; of several by one seed the last counts."""
+    """Every score, and for each label the mean over the runs that print it; of several by one seed the last counts.
+
+    What the logs end with is averaged too: over the first log of each seed and over the last, because a run may have
+    one log of its training and one of its evaluation.
+    """
     by_label: dict[str, dict[object, float]] = {}
-    tops: dict[object, float] = {}
+    firsts: dict[object, float] = {}
+    lasts: dict[object, float] = {}
     for record in facts.records.logs:
         for number, run in enumerate(record.runs):
             key = run.seed.value if run.seed is not None else (record.path, number)
@@ -129,7 +183,8 @@ def _values(facts: Facts) -> Iterator[float]:
                 if score.stage > Stage.TRAINING:
                     by_label.setdefault(score.label, {})[key] = score.val_bpb
             if run.score is not None:
-                tops[key] = run.score.val_bpb
-    for values in (*by_label.values(), tops):
+                firsts.setdefault(key, run.score.val_bpb)
+                lasts[key] = run.score.val_bpb
+    for values in (*by_label.values(), firsts, lasts):
         if len(values) > 1:
             yield sum(values.values()) / len(values)

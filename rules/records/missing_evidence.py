@@ -3,7 +3,8 @@
 What it does
 ------------
 Looks for a log that comes to a final score, for a submission.json that can be read, and for a README, in a folder of
-the submission's own.
+the submission's own. A run command that cannot be meant as it stands is a note: it sets a name that is next to one that
+the script reads, or a number such as 092.
 
 Why it matters
 --------------
@@ -17,7 +18,9 @@ question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from typing import ClassVar
 
 from auditor.facts import Facts
@@ -26,6 +29,11 @@ from rules.base import Example, Kind
 from rules.records.reading import finding, is_packaged, names
 from rules.records.samples import example
 
+_NAME = re.compile(r"""["']([A-Z][A-Z0-9_]{3,})["']""")
+_ALIKE = 0.88
+"""How like a name that the script reads a misspelt one is, by `difflib`."""
+_POINTLESS = re.compile(r"0\d{1,3}")
+"""`092`, where 0.92 is meant: Python reads 92."""
 _LOGS = ("train_seed1337.log", "train_seed42.log", "train_seed7.log")
 
 
@@ -59,3 +67,19 @@ class MissingEvidence:
             missing.append("no README")
         if missing:
             yield finding(facts, self, f"The submission has {', '.join(missing)}.")
+        doubts = list(_doubts(facts))
+        if doubts:
+            message = f"The run command ({submission.command.source}) is not what was run: {'; '.join(doubts[:4])}."
+            yield finding(facts, self, message, level="note")
+
+
+def _doubts(facts: Facts) -> Iterator[str]:
+    """Settings of the run command that cannot be meant: a name that is misspelt, a number with its point left out."""
+    texts = (facts.text, *facts.module_texts.values())
+    read = {name for text in texts for name in _NAME.findall(text)}
+    for name, value in facts.submission.command.env.items():
+        near = get_close_matches(name, read, n=1, cutoff=_ALIKE) if read and name not in read else []
+        if near and near[0] not in facts.submission.command.env:
+            yield f"it sets {name}, and the script reads {near[0]}"
+        elif _POINTLESS.fullmatch(value) and name in read:
+            yield f"{name}={value} is {float(value):g}"

@@ -79,7 +79,10 @@ class NotSignificant:
         by_seed: dict[object, float] = {}
         for number, (run, score) in enumerate(found):
             by_seed.setdefault(run.seed.value if run.seed else f"run {number}", score.val_bpb)
-        ratios = [ratio for _, score in found if (ratio := score.implied_bytes(1)) is not None]
+        others = [score for record in facts.records.finished if (score := record.run.score) is not None]
+        ratios = [r for _, score in found if (r := score.implied_bytes(1)) is not None] or [
+            r for score in others if (r := score.implied_bytes(1)) is not None
+        ]
         sample, row = list(by_seed.values()), bar(load().best_before(facts.submission.target.pr))
         per_token = mean(ratios) if ratios else None
         return {

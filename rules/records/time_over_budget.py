@@ -2,7 +2,8 @@
 
 What it does
 ------------
-Reads the training clock of the reported runs, with the calibration that follows it, and the clock of the evaluation.
+Reads the training clock of the reported runs, with the calibration that follows it, and the clock of the evaluation;
+without logs, what submission.json and the README's table of phases say.
 More than half a second over the budget is a warning, five where calibration is included. Less is a note, and so are
 several evaluation phases that only together take longer.
 
@@ -23,6 +24,7 @@ from typing import ClassVar
 from auditor.facts import Facts
 from auditor.records import Clock, LogRecord, Run, Stage
 from auditor.records.model import BUDGET_S
+from auditor.submission.claims import evaluation_phases as claimed_phases
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.reading import Quoted, finding, reported
@@ -96,7 +98,7 @@ class TimeOverBudget:
             yield finding(facts, self, f"{text}; the budget is 600 s.", quoted, level=level)
 
     def _claimed(self, facts: Facts) -> Iterator[Finding]:
-        """Without logs: what submission.json says."""
+        """Without logs: what submission.json says, and the README's table of phases."""
         for name, what in (("train_s", "training"), ("eval_s", "evaluation")):
             for claim in facts.records.claimed(name):
                 if claim.value > BUDGET_S + ONE_STEP:
@@ -104,6 +106,12 @@ class TimeOverBudget:
                         facts, self, f"{claim.where} gives {claim.value:.1f} s of {what}; the budget is 600 s."
                     )
                     break
+        phases = claimed_phases(facts.submission.readme or "")
+        total = sum(seconds for _, seconds in phases)
+        if total > BUDGET_S + ONE_STEP:
+            listed = " and ".join(f"{seconds:g} s" for _, seconds in phases[:4])
+            text = f"The README lists {listed} of evaluation, {total:g} s if all of it counts; the budget is 600 s."
+            yield finding(facts, self, text, level="note")
 
 
 def calibration_after(run: Run) -> list[Clock]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditor.records import LogRecord, Run, Stage, parse_log
+from auditor.records import LogRecord, Read, Run, Stage, parse_log
 from auditor.records.parse import numbered
 from auditor.submission.logs import decode, read_log
 from tests.records.record_logs import FIRST, PROSE, SPACED
@@ -198,3 +198,24 @@ def test_hostile_lines_take_linear_time(line: str) -> None:
     start = time.perf_counter()
     parsed(text)
     assert time.perf_counter() - start < 6 * len(text) / 1e6 + 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        ("eval_seed42.log", 42),
+        ("x/train_s1337.txt", 1337),
+        ("seed_7_ttt.log", 7),
+        ("run.log", None),
+        ("seed1_seed2.log", None),
+        ("steps100.log", None),
+    ],
+)
+def test_a_log_without_a_seed_has_that_of_its_name(name: str, seed: int | None) -> None:
+    record = parse_log(name, [(1, "final_ttt_exact val_loss:2.0 val_bpb:1.20000000")])
+    assert (record.run.seed.value if record.run.seed else None) == seed
+
+
+def test_a_printed_seed_goes_before_the_name() -> None:
+    record = parse_log("train_seed42.log", [(1, "seed:7"), (2, "final_ttt_exact val_loss:2.0 val_bpb:1.20000000")])
+    assert record.run.seed == Read(7, 1)

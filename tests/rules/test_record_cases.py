@@ -1,0 +1,121 @@
+"""Small submissions, each with one thing in its records that is off, and what the rules on records say of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from auditor.engine import check_records
+from auditor.verdict import Finding
+from rules import catalogue
+from rules.base import Example
+from rules.records.samples import CODE, DECLARED, README, SOUND, log
+from tests.scripts import of_example
+
+LOGS = tuple(name for name in SOUND if name.endswith(".log"))
+
+
+def found(rule: str, *, without: tuple[str, ...] = (), code: str = CODE, **changed: str) -> list[Finding]:
+    """Findings of one rule on the sound submission without some files and with others changed or added."""
+    files = {**{name: text for name, text in SOUND.items() if name not in without}, **changed}
+    submission = of_example(Example("", code, False, files=tuple(files.items())))
+    return [finding for finding in check_records(submission, catalogue())[1] if finding.rule == rule]
+
+
+# a command that cannot be meant
+
+
+def command(settings: str) -> dict[str, str]:
+    text = f"{README}\n## Run\n\n```\n{settings} torchrun --nproc_per_node=8 train_gpt.py\n```\n"
+    return {"README.md": text}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("DATA_PAHT=./data", "it sets DATA_PAHT, and the script reads DATA_PATH"),
+        ("EPOCHS=03", "EPOCHS=03 is 3"),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_a_note(settings: str, said: str) -> None:
+    [one] = found("missing-evidence", **command(settings))
+    assert one.level == "note"
+    assert said in one.message
+
+
+@pytest.mark.parametrize("settings", ["EPOCHS=3", "EPOCHS=0", "EPOCHS=0.5", "OMP_NUM_THREADS=08", "RUN_ID=007"])
+def test_other_commands_pass(settings: str) -> None:
+    assert found("missing-evidence", **command(settings)) == []
+
+
+# a score that is pending
+
+PENDING = "# A miniature (val_bpb=pending)\n\n**val_bpb = pending rerun** on 8xH100\n"
+
+
+def test_a_pending_score_beside_a_declared_one() -> None:
+    other = log(1337).replace("Code size: ", "Code size: 1")
+    files = {"README.md": PENDING, "train_seed1337.log": other}
+    notes = [f.message for f in found("claim-log-mismatch", without=LOGS[1:], **files) if "pending" in f.message]
+    assert notes == ["The README says that the score is pending; submission.json: val_bpb gives 1.2198."]
+
+
+def test_a_pending_score_that_own_logs_back_is_none() -> None:
+    assert [f for f in found("claim-log-mismatch", **{"README.md": PENDING}) if "pending" in f.message] == []
+
+
+# three seeds declared
+
+
+def test_three_seeds_that_are_shown_may_be_declared() -> None:
+    declared = json.dumps({**json.loads(DECLARED), "three_seeds": True})
+    assert found("claim-log-mismatch", **{"submission.json": declared}) == []
+
+
+# evaluation logs without a seed
+
+_EVALUATED = {1337: 1.2094, 42: 1.2097, 7: 1.2103}
+
+
+def evaluation(score: float) -> str:
+    return (
+        f"val_tokens: 62021632\nfinal_ttt_exact val_loss:{score * 1.68846:.8f} val_bpb:{score:.8f} eval_time:345000ms\n"
+    )
+
+
+def test_the_log_of_the_evaluator_counts_where_training_and_evaluation_have_logs_of_their_own() -> None:
+    claims = DECLARED.replace("1.2198", "1.2098")
+    for trained, score in zip(("1.2194", "1.2197", "1.2203"), _EVALUATED.values(), strict=True):
+        claims = claims.replace(trained, f"{score:.4f}")
+    files = {"submission.json": claims, "README.md": README.replace("1.2198", "1.2098")}
+    files |= {f"eval_seed{seed}.log": evaluation(score) for seed, score in _EVALUATED.items()}
+    assert found("claim-log-mismatch", **files) == []
+    assert found("missing-seeds", **files) == []
+    files["eval_seed42.log"] = evaluation(1.2150)
+    assert any("seed 42" in finding.message for finding in found("claim-log-mismatch", **files))
+
+
+# budgets and bytes without logs
+
+PHASES = """\
+| Phase | Time |
+|---|---|
+| Training | 580s (under 10 min) |
+| Sliding evaluation | ~354s |
+| TTT | ~{ttt}s |
+| **Total eval** | **~{ttt}s** |
+"""
+
+
+@pytest.mark.parametrize(("ttt", "messages"), [(464, 1), (200, 0)])
+def test_phases_of_the_evaluation_in_the_readme(ttt: int, messages: int) -> None:
+    notes = found("time-over-budget", without=LOGS, **{"README.md": README + "\n" + PHASES.format(ttt=ttt)})
+    assert [finding.level for finding in notes] == ["note"] * messages
+    assert all("354 s and 464 s of evaluation, 818 s if all of it counts" in finding.message for finding in notes)
+
+
+@pytest.mark.parametrize(("per_token", "fires"), [(4.386, True), (3.727, False), (3.157, False)])
+def test_bytes_that_the_claims_imply(per_token: float, fires: bool) -> None:
+    declared = json.dumps({"val_bpb": 1.0338576, "val_loss": round(1.0338576 * 0.6931471806 * per_token, 8)})
+    assert bool(found("byte-accounting", without=LOGS, **{"submission.json": declared})) == fires
