@@ -24,7 +24,7 @@ Autocast = torch.autocast
 DECORATORS = ("disable", "optimize", "allow_in_graph", "disallow_in_graph", "assume_constant_result", "run")
 CALLS = ("reset", "graph_break", "mark_dynamic", "maybe_mark_dynamic", "mark_static", "mark_static_address")
 PLAIN = "|".join(("config", *DECORATORS, *CALLS))
-NEEDED = re.compile(rf"_dynamo(?!\.({PLAIN})\b)|flex_attention|functorch|torch\.func\b")
+NEEDED = re.compile(rf"_dynamo(?!\.({PLAIN})\b)|flex_attention|functorch|torch\.func\b|_inductor")
 """What a script mentions that needs the compiler's own modules."""
 
 

@@ -20,7 +20,12 @@ def liven(module: Any, scale: float, seed: int) -> int:
     count = 0
     with torch.no_grad():
         for weight in module.parameters():
-            if weight.ndim >= 2 and weight.is_floating_point() and float(weight.abs().max()) <= NEAR_ZERO:
+            if (
+                weight.ndim >= 2
+                and weight.numel()
+                and weight.is_floating_point()
+                and float(weight.abs().max()) <= NEAR_ZERO
+            ):
                 noise = torch.randn(weight.shape, generator=generator) * scale
                 weight.copy_(noise.to(weight.dtype))
                 count += 1

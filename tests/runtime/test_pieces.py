@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_tensors_and_devices_stay_on_the_cpu() -> None:
         assert torch.arange(3, device=torch.device("cuda", 1)).device == device.CPU
         assert torch.nn.Linear(2, 2, device="cuda").to("cuda").weight.device == device.CPU
     assert not tensor.is_cuda
+
+
+def test_a_minifier_gives_the_source_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    for command, given in (
+        (["pyminify", "--no-rename-locals", "-"], b"x = 1\n"),
+        ("pyminify " + str(tmp_path / "a.py"), None),
+    ):
+        ran = commands.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert ran.communicate(given)[0] == b"x = 1\n"
 
 
 def test_helper_commands_are_answered_others_run_and_relaunches_are_refused(tmp_path: Path) -> None:

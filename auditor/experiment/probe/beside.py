@@ -5,11 +5,11 @@ It never turns a flag into clean by itself: a flag that it could not reproduce b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from auditor.experiment.probe.model import Condition, Probe
+from auditor.experiment.probe.model import Answer, Condition, Probe
 from auditor.verdict import Evidence, Finding, Report, Step
 
 RULE = "experiment-violation"
@@ -50,9 +50,20 @@ def _with_evidence(finding: Finding, probe: Probe) -> Finding:
     violated = [name for name in asked if answers[name].answer == "violated"]
     if violated:
         return _said(finding, "confirmed by experiment", probe, violated)
+    if not _reached(answers):
+        return _said(finding, "the experiment did not come to it", probe, asked)
     if all(answer.answer == "not-refuted" for answer in answers.values()):
         return replace(_said(finding, "not reproduced by experiment", probe, asked), level="hold")
     return _said(finding, "the experiment is undecided", probe, asked)
+
+
+def _reached(answers: Mapping[Condition, Answer]) -> bool:
+    """Whether what is flagged took place in the runs: an update on validation tokens, something mixed into scores."""
+    updated = "C3" not in answers or answers["C3"].numbers.get("updates", 0) > 0
+    mixed = "C2" not in answers or answers["C2"].numbers.get("cross_entropy_over_logits") != answers["C2"].numbers.get(
+        "scores"
+    )
+    return updated and mixed
 
 
 def _said(finding: Finding, what: str, probe: Probe, names: Sequence[Condition]) -> Finding:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from auditor.experiment.probe.conditions import Change, beats_chance, compare, mixed, repeated, same
 from auditor.experiment.probe.cuts import Cut, Suspect, cuts, in_stream_order, suspects
 from auditor.experiment.probe.evaluations import Evaluation, Unreconciled, evaluations, reported
-from auditor.experiment.probe.journal import Journal, Scored
+from auditor.experiment.probe.journal import Journal, Scored, Trained
 from auditor.experiment.probe.model import Answer, Condition, everywhere
 from auditor.experiment.probe.streams import Recipe, changed, stream
 
@@ -211,6 +211,7 @@ def _causality(
         "checked": worst.checked,
         "changed": worst.changed,
         "largest_change_nats": worst.largest,
+        "updates": sum(isinstance(entry, Trained) for entry in control.journal),
         "early_updates": len(control.suspected),
     }
     twice = repeated(control.evaluation, _window(control))

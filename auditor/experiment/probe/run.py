@@ -19,13 +19,14 @@ from auditor.experiment.probe.judge import MassQuestion, Observed, judge
 from auditor.experiment.probe.model import Probe, everywhere
 from auditor.experiment.probe.sizes import TOKENS, toy_sizes
 from auditor.experiment.probe.streams import Recipe, stream
-from auditor.experiment.stage import Job, Program, Ran, read_program, run, stage, workspace_root
+from auditor.experiment.shrink import reads
+from auditor.experiment.stage import LAUNCHED, PLACES, Job, Program, Ran, read_program, run, stage, workspace_root
 from auditor.sandbox import WORKSPACE, Limits
 from auditor.submission.model import Submission
 
 Floats = npt.NDArray[np.float64]
 
-LIMITS = Limits(cpu_s=90.0, wall_s=150.0, memory_mb=3072, processes=64, disk_mb=256, result_bytes=32 << 20)
+LIMITS = Limits(cpu_s=90.0, wall_s=240.0, memory_mb=3072, processes=64, disk_mb=256, result_bytes=32 << 20)
 MASS_LIMITS = Limits(cpu_s=150.0, wall_s=240.0, memory_mb=4096, processes=64, disk_mb=256, result_bytes=1 << 20)
 TRAIN_TOKENS = 1 << 14
 DOCUMENTS = 12
@@ -163,6 +164,16 @@ class SandboxRunner:
             return run(staged, RunResult, LIMITS if question is None else MASS_LIMITS)
 
 
+def switched(program: Program, values: Mapping[str, str]) -> Program:
+    """The program with every switch set as in the reported run: a default may depend on the number of processes."""
+    switches = {
+        name: value
+        for name, value in values.items()
+        if value in ("0", "1") and name not in (*LAUNCHED, *PLACES) and reads(program.text, name)
+    }
+    return replace(program, env={**switches, **program.env})
+
+
 def training_tokens(recipe: Recipe, seeds: Sequence[int]) -> list[int]:
     """Training tokens that cannot be mistaken for those of the validation streams; the same for all runs."""
     length = min(TRAIN_TOKENS, len(recipe.tokens) ** 2 // 8)
@@ -184,7 +195,7 @@ def probe(
     Raises `PgolfError` where there is no script or nothing to run it with.
     """
     started = time.monotonic()
-    program = read_program(submission, overrides)
+    program = switched(read_program(submission, overrides), values)
     sizes = toy_sizes(values)
     tokenizer = Tokenizer.of(sizes.get("VOCAB_SIZE", 1024))
     recipe = Recipe(TOKENS, tokenizer.ordinary, BOS, DOCUMENTS)

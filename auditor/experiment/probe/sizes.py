@@ -14,6 +14,8 @@ SEQUENCE = 64
 STRIDE = 16
 CHUNK = 256
 BATCH = 4
+ROWS = 24
+"""Sequences of a training batch: scripts divide it over 1, 2, 3, 4, 6 or 8 micro-steps."""
 STEPS = 3
 TOKENS = 2049
 """Validation tokens, the first of which is never predicted."""
@@ -44,8 +46,8 @@ _SIZES: tuple[tuple[str, Callable[[int], int]], ...] = (
     (r"\w*(SEQ_LEN|SEQUENCE_LENGTH|CONTEXT_LEN|CONTEXT_LENGTH|BLOCK_SIZE_EVAL)", _at_most(SEQUENCE)),
     (r"\w*STRIDE", _at_most(STRIDE)),
     (r"VAL_BATCH_(SIZE|TOKENS)", lambda value: min(value, SEQUENCE * 64) if value >= 2048 else value),
-    (r"(TRAIN|VAL|EVAL|GPTQ|CALIB|\w*)_?(BATCH_TOKENS|TOKENS_PER_BATCH|TOKENS_PER_STEP)", _at_most(SEQUENCE * 8)),
-    (r"TRAIN_BATCH_SIZE", lambda value: min(value, SEQUENCE * 8) if value >= 2048 else value),
+    (r"(TRAIN|VAL|EVAL|GPTQ|CALIB|\w*)_?(BATCH_TOKENS|TOKENS_PER_BATCH|TOKENS_PER_STEP)", _at_most(SEQUENCE * ROWS)),
+    (r"TRAIN_BATCH_SIZE", lambda value: min(value, SEQUENCE * ROWS) if value >= 2048 else value),
     (r"\w*BATCH_(SEQS|SEQUENCES|WINDOWS|DOCS)|TTT_BATCH_SIZE|EVAL_BATCH_SIZE|SLOT_BATCH_SIZE", _at_most(BATCH)),
     (r"\w*(CALIB|CALIBRATION|HESSIAN|AR)\w*(BATCHES|SAMPLES|SEQS|NUM)", _at_most(2)),
     (r"\w*(NGRAM|CACHE|PHRASE|HASH_EVAL|MATCH)\w*BUCKETS", _buckets),

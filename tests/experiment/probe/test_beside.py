@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from auditor.experiment.probe.beside import RULE, beside
@@ -19,7 +21,8 @@ def report(*findings: Finding) -> Report:
 
 
 def probe(**answers: Verdict) -> Probe:
-    given = {name: Answer(answers.get(name, "not-refuted"), "as measured", {"changed": 3}) for name in CONDITIONS}
+    numbers = {"changed": 3, "updates": 8, "scores": 2048, "cross_entropy_over_logits": 1000}
+    given = {name: Answer(answers.get(name, "not-refuted"), "as measured", numbers) for name in CONDITIONS}
     about = {
         "line": 3, "label": "final", "val_loss": 5.0, "val_bpb": 4.0, "recounted_bpb": 4.0, "bpb_agrees": True,
         "site": "sum in evaluate, train_gpt.py:3", "scored": 2048, "tokens": 2049, "in_stream_order": True,
@@ -58,6 +61,21 @@ def test_a_flag_that_is_not_reproduced_is_held_and_never_clean() -> None:
     assert (found.verdict, found.cls) == ("hold", "val-token-ttt")
     assert found.findings[0].level == "hold"
     assert "not reproduced by experiment" in found.findings[0].evidence[0].path[0].note
+
+
+@pytest.mark.parametrize(
+    ("flag", "numbers"),
+    [
+        (FLAG, {"updates": 0}),
+        (replace(FLAG, conditions=("C1", "C2")), {"scores": 2048, "cross_entropy_over_logits": 2048}),
+    ],
+    ids=["no update on validation tokens", "nothing mixed in"],
+)
+def test_a_flag_that_the_runs_did_not_come_to_stays(flag: Finding, numbers: dict[str, int]) -> None:
+    settled = {name: Answer("not-refuted", None, numbers) for name in CONDITIONS}
+    found = beside(report(flag), replace(probe(), conditions=settled), catalogue())
+    assert found.verdict == "flag"
+    assert "did not come to it" in found.findings[0].evidence[0].path[0].note
 
 
 @pytest.mark.parametrize("answer", ["inconclusive", "could-not-run"])
