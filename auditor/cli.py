@@ -19,6 +19,7 @@ import typer
 from auditor.console import Format, emit, use_color, warn, working, writable
 from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
 from reference_impl import cli as reference
+from reference_impl import cli_scoring as scoring
 
 if TYPE_CHECKING:
     from auditor.experiment.probe.model import Probe
@@ -552,6 +553,9 @@ def doctor() -> None:
 
 app.command()(reference.train)
 app.add_typer(reference.data_commands)
+app.command()(scoring.export)
+app.command()(scoring.evaluate)
+app.add_typer(scoring.codec_commands)
 
 
 def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submission:

@@ -40,5 +40,8 @@ def test_only_commands_that_work_are_listed() -> None:
         "schema",
         "doctor",
         "train",
+        "export",
+        "evaluate",
         "data",
+        "codec",
     ]

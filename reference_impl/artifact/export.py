@@ -29,6 +29,8 @@ class Trained:
 
     config: RunConfig
     model: GPT
+    packed: bool = False
+    """Whether it was read from an artifact."""
 
 
 def open_model(path: Path, device: torch.device, settings: Mapping[str, str] | None = None) -> Trained:
@@ -49,7 +51,7 @@ def open_model(path: Path, device: torch.device, settings: Mapping[str, str] | N
             raise InputError(f"{path} holds no model of a run")
         table, weights = state["config"], state["model"]
     config = from_table(table, settings)
-    return Trained(config, model_of(config, weights, device))
+    return Trained(config, model_of(config, weights, device), packed)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from reference_impl.artifact.compress import METHODS, compress, decompress, shuf
 from reference_impl.artifact.rounding import LowRank, Rounded, gptq, low_rank, nearest, row_scales
 from reference_impl.config import ArtifactConfig, RunConfig, as_dict, from_table
 from reference_impl.errors import InputError
+from reference_impl.files import write_whole
 from reference_impl.model import GPT
 
 MAGIC = b"PGOLFA01"
@@ -162,9 +162,7 @@ def write(path: Path, content: bytes) -> None:
             f"the artifact has {len(content):,} bytes and the code {code_bytes():,}: {total - LIMIT:,} over the limit "
             f"of {LIMIT:,}; set fewer artifact.bits, a smaller artifact.clip_sigmas or another artifact.compressor"
         )
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    write_whole(path, content)
 
 
 def model_of(config: RunConfig, weights: Mapping[str, Tensor], device: torch.device) -> GPT:

@@ -69,9 +69,8 @@ def decode(model: GPT, config: EvaluateConfig, content: bytes, watch: Watch = la
     Raises `InputError` for anything but what it wrote, for another model, other settings or another PyTorch, and when
     this machine does not find the same distributions.
     """
-    if len(content) < HEADER.size or content[:8] != MAGIC or (len(content) - HEADER.size) % 4:
-        raise InputError("this is no file of pgolf codec encode, or not all of one")
-    _, made_by, hashed, length, first = HEADER.unpack_from(content)
+    length = length_of(content)
+    _, made_by, hashed, _, first = HEADER.unpack_from(content)
     if made_by != fingerprint(model, config):
         raise InputError(
             "the file was encoded with another model, predictor or PyTorch; name the same model, --predictor and --set"
@@ -85,6 +84,13 @@ def decode(model: GPT, config: EvaluateConfig, content: bytes, watch: Watch = la
     if digest(stream.past) != hashed:
         raise InputError("the file is damaged, or this machine computes other probabilities than the one that made it")
     return stream.past
+
+
+def length_of(content: bytes) -> int:
+    """How many tokens a file holds; raises `InputError` when it is none of `encode`."""
+    if len(content) < HEADER.size or content[:8] != MAGIC or (len(content) - HEADER.size) % 4:
+        raise InputError("this is no file of pgolf codec encode, or not all of one")
+    return int(HEADER.unpack_from(content)[3])
 
 
 def quantized(row: Row) -> object:
@@ -104,11 +110,6 @@ def fingerprint(model: GPT, config: EvaluateConfig) -> bytes:
     for name, value in sorted(model.state_dict().items()):
         found.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return found.digest()[:16]
-
-
-def bits_per_byte(encoded: Encoded, text_bytes: int) -> float:
-    """What the file takes for each byte of text, header apart."""
-    return 8 * encoded.coded_bytes / text_bytes
 
 
 def scored_bytes(encoded: Encoded) -> float:
