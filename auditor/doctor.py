@@ -19,7 +19,7 @@ from auditor.verdict import PgolfError
 PURPOSES = {
     "": "pgolf audit",
     "probe": "pgolf smoke",
-    "train": "the reference implementation (pgolf train, pgolf data)",
+    "train": "the reference implementation (pgolf train, data, export, evaluate, codec)",
     "gpu": "faster attention on GPUs",
 }
 """What each extra is for, in the order in which they are shown; the empty one is what every install has.

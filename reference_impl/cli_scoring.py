@@ -68,7 +68,7 @@ def export(
         from reference_impl.evaluate.lines import size_lines
         from reference_impl.progress import busy
 
-        trained = opened(model, pairs(settings, "--set"))
+        trained = opened(model, "preset", settings)
         with busy("calibrating, rounding and packing"):
             found = make(trained, None if data is None else bound(data, trained))
         write(out, found.content)
@@ -89,7 +89,7 @@ def evaluate(
     \b
     Examples:
       pgolf evaluate toy.pgolf --data toy
-      pgolf evaluate toy.pgolf --data toy --predictor ttt --set evaluate.adapt_lr=0.01
+      pgolf evaluate toy.pgolf --data toy --predictor ttt --set evaluate.adapt_lr=0.003
       pgolf evaluate runs/toy-1337/model.pt --data toy --predictor sliding --set evaluate.stride=32
     """
     with failing():
@@ -99,7 +99,7 @@ def evaluate(
         from reference_impl.evaluate.score import evaluate as score
         from reference_impl.progress import counting
 
-        trained = opened(model, chosen(predictor, settings))
+        trained = opened(model, predictor, settings)
         dataset = bound(data, trained)
         with counting(len(dataset.validation) - 1, "scoring") as watch:
             found = score(make_predictor(trained.model, trained.config.evaluate), dataset, watch)
@@ -138,7 +138,7 @@ def encode(
         from reference_impl.files import write_whole
         from reference_impl.progress import counting
 
-        trained = opened(model, chosen(predictor, settings), on_cpu=True)
+        trained = opened(model, predictor, settings, on_cpu=True)
         dataset = bound(data, trained)
         stream = read_tokens(source, dataset)[:tokens]
         with counting(len(stream) - 1, "encoding") as watch:
@@ -180,7 +180,7 @@ def decode(
 
         if not source.is_file():
             raise InputError(f"there is no file {source}")
-        trained = opened(model, chosen(predictor, settings), on_cpu=True)
+        trained = opened(model, predictor, settings, on_cpu=True)
         dataset = bound(data, trained)
         content = source.read_bytes()
         with counting(codec.length_of(content), "decoding") as watch:
@@ -192,29 +192,28 @@ def decode(
         typer.echo(f"{out}: {len(tokens):,} tokens")
 
 
-def chosen(predictor: str, settings: list[str] | None) -> dict[str, str]:
-    """The overrides that a predictor's name and `--set` amount to."""
+def opened(path: Path, predictor: str, settings: list[str] | None, *, on_cpu: bool = False) -> Trained:
+    """A model on the GPU where there is one, else on one thread, with what the predictor's name and `--set` change.
+
+    Raises `InputError` where the run does not say what the predictor needs.
+    """
+    import torch
+
+    from reference_impl.artifact.export import open_model
     from reference_impl.evaluate.predictors import SETTINGS
 
     if predictor not in SETTINGS:
         raise unknown("predictor", predictor, tuple(SETTINGS))
-    named = {f"evaluate.{key}": value for key, value in SETTINGS[predictor].items()}
-    return named | pairs(settings, "--set")
-
-
-def opened(path: Path, settings: dict[str, str], *, on_cpu: bool = False) -> Trained:
-    """A model on the GPU where there is one, else on one thread."""
-    import torch
-
-    from reference_impl.artifact.export import open_model
-
+    changes = {f"evaluate.{key}": value for key, value in SETTINGS[predictor].items()} | pairs(settings, "--set")
     lift_memory_limit()
     cuda = torch.cuda.is_available() and not on_cpu
     if not cuda:
         torch.set_num_threads(1)
-    found = open_model(path, torch.device("cuda" if cuda else "cpu"), settings)
+    found = open_model(path, torch.device("cuda" if cuda else "cpu"), changes)
     if found.config.evaluate.adapt != "none" and not found.config.evaluate.adapt_lr:
         raise InputError("the run names no rate to adapt at; type: --set evaluate.adapt_lr=0.002")
+    if predictor == "sliding" and not found.config.evaluate.stride:
+        raise InputError("the run names no stride; type: --set evaluate.stride=64")
     return found
 
 

@@ -135,10 +135,11 @@ class NetworkRows(Rows):
         for at in range(0, len(self._windows), size):
             batch = self._windows[at : at + size]
             logits_btv = run(self._network, np.stack([self._tokens[each.start : each.end] for each in batch]))
-            for window, logits_tv in zip(batch, logits_btv, strict=True):
-                counted = logits_tv[window.first - 1 - window.start :].double()
-                targets = torch.from_numpy(self._tokens[window.first : window.end + 1].astype(np.int64))
-                found.append(F.cross_entropy(counted, targets.to(counted.device), reduction="none"))
+            counted = torch.cat(
+                [row[each.first - 1 - each.start :] for each, row in zip(batch, logits_btv, strict=True)]
+            ).double()
+            targets = np.concatenate([self._tokens[each.first : each.end + 1] for each in batch]).astype(np.int64)
+            found.append(F.cross_entropy(counted, torch.from_numpy(targets).to(counted.device), reduction="none"))
         return torch.cat(found).cpu()
 
 

@@ -125,6 +125,10 @@ def test_bad_input_is_one_line_and_exit_code_2(model, artifact, data, tmp_path):
             ("evaluate", model, "--data", data.folder, "--predictor", "ttt", "--set", "evaluate.adapt_lr=0"),
             "--set evaluate.adapt_lr=0.002",
         ),
+        (
+            ("evaluate", model, "--data", data.folder, "--predictor", "sliding", "--set", "evaluate.stride=0"),
+            "--set evaluate.stride=64",
+        ),
         (("codec", "encode", tmp_path / "two.txt", *where), "joins white space"),
         (("codec", "encode", tmp_path / "bytes.txt", *where), "no UTF-8 text"),
         (("codec", "decode", tmp_path / "two.txt", *where), "no file of pgolf codec"),
