@@ -46,6 +46,8 @@ class _Reader:
         self.steps: Read[int] | None = None
         self.planned: int | None = None
         self.train_s: Read[float] | None = None
+        self.rough = False
+        """Whether the training time is known in minutes only: `10.0m` may be 598 s."""
         self.scores: list[Score] = []
         self.sizes: list[Size] = []
         self.clocks: list[Clock] = []
@@ -170,9 +172,12 @@ class _Reader:
     def _train_time(self, number: int, line: str) -> None:
         trained = d.TRAIN_TIME.search(line) or d.TRAINING_DONE.search(line)
         if trained:
-            took = d.seconds(trained[1], trained[2] if trained.re is d.TRAIN_TIME else "s")
-            if self.train_s is None or took >= self.train_s.value:
-                self.train_s = Read(took, number)
+            unit = trained[2] if trained.re is d.TRAIN_TIME else "s"
+            took, rough = d.seconds(trained[1], unit), unit == "m"
+            if rough and self.train_s is not None and not self.rough:
+                return
+            if self.train_s is None or took >= self.train_s.value or self.rough > rough:
+                self.train_s, self.rough = Read(took, number), rough
 
     def _clocks(self, number: int, line: str) -> None:
         for kind, pattern in d.CLOCKS:

@@ -5,8 +5,9 @@ What it does
 A loss in nats per token and a score in bits per byte, printed together, give the bytes per token:
 `loss / (ln 2 * bpb)`; without logs those of submission.json do. Times the tokens that are scored this must be the
 length of the validation text, 151.08 million bytes, whatever the tokenizer. More is named with its factor and, where it
-is known, its usual cause. Where only some lines of a log are off, loss and score are of different predictors, which is
-a note.
+is known, its usual cause. Notes are: only some lines of a log are off, so that loss and score are of different
+predictors; a loss that is printed in nats per byte; a length that no inflation explains, of a part of the set or of
+another export, which cannot be compared.
 
 Why it matters
 --------------
@@ -29,7 +30,7 @@ from auditor.facts import Facts
 from auditor.records import LogRecord, Score
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
-from rules.records.reading import finding
+from rules.records.reading import finding, reported
 from rules.records.samples import example
 from rules.records.samples import log as log_of
 
@@ -84,6 +85,7 @@ class ByteAccounting:
         off = [line for line in lines if 1 + _TOLERANCE + line.score.uncertainty < line.factor < _LARGEST]
         if not off:
             yield from self._unit(facts) if lines else self._claimed(facts)
+            yield from self._incomparable(facts)
             return
         one = max(off, key=lambda line: (line.score.decimals, line.score.stage, line.factor))
         implied = f", {one.tokens * one.per_token:,.0f} bytes for the validation set" if one.tokens else ""
@@ -95,7 +97,8 @@ class ByteAccounting:
         if constant:
             message += f" Counted rightly, the score would be about {one.score.val_bpb * one.factor:.4f}."
         else:
-            message += " Other lines of the logs do not; here loss and score are of different predictors."
+            message += " Other lines of the logs do not; here loss and score are of different predictors,"
+            message += " or of a part of the set."
         quoted = [(one.record, one.score.line, "loss and score")]
         yield finding(facts, self, message, quoted, level="warning" if constant else "note")
 
@@ -114,6 +117,21 @@ class ByteAccounting:
                     f" {factor:.4f} times what is right{_cause(factor)}."
                 )
                 yield finding(facts, self, message)
+                return
+
+    def _incomparable(self, facts: Facts) -> Iterator[Finding]:
+        """A length that is not the set's and no inflation: part of the set is scored, or another export of it."""
+        for record, run in reported(facts):
+            score, tokens = run.score, run.val_tokens.value if run.val_tokens else 0
+            length = score.implied_bytes(tokens) if score is not None else None
+            if score is None or length is None or tokens < _FEWEST or score.uncertainty > _TOLERANCE / 3:
+                continue
+            if length > 1.5 * tokens and abs(length / FULL - 1) > _TOLERANCE + score.uncertainty:
+                message = (
+                    f"{record.name}: loss and score of {score.label} imply {length:,.0f} bytes for {tokens:,} tokens;"
+                    f" the validation set has about {FULL:,}. A part or another export of it is scored: not comparable."
+                )
+                yield finding(facts, self, message, [(record, score.line, "loss and score")], level="note")
                 return
 
     def _unit(self, facts: Facts) -> Iterator[Finding]:

@@ -219,3 +219,16 @@ def test_a_log_without_a_seed_has_that_of_its_name(name: str, seed: int | None) 
 def test_a_printed_seed_goes_before_the_name() -> None:
     record = parse_log("train_seed42.log", [(1, "seed:7"), (2, "final_ttt_exact val_loss:2.0 val_bpb:1.20000000")])
     assert record.run.seed == Read(7, 1)
+
+
+STEP_MINUTES = (4, "4900/20000 train_loss: 2.1 train_time: 10.0m tok/s: 6474243")
+STOPPED_MS = (6, "stopping_early: wallclock_cap train_time: 599446ms step: 4965/20000")
+
+
+@pytest.mark.parametrize("lines", [(STEP_MINUTES, STOPPED_MS), (STOPPED_MS, STEP_MINUTES)])
+def test_minutes_do_not_stand_for_a_time_in_milliseconds(lines: tuple[tuple[int, str], ...]) -> None:
+    assert parse_log("a.log", lines).run.train_s == Read(599.446, 6)
+
+
+def test_minutes_are_better_than_nothing() -> None:
+    assert parse_log("a.log", [STEP_MINUTES]).run.train_s == Read(600.0, 4)

@@ -119,3 +119,42 @@ def test_phases_of_the_evaluation_in_the_readme(ttt: int, messages: int) -> None
 def test_bytes_that_the_claims_imply(per_token: float, fires: bool) -> None:
     declared = json.dumps({"val_bpb": 1.0338576, "val_loss": round(1.0338576 * 0.6931471806 * per_token, 8)})
     assert bool(found("byte-accounting", without=LOGS, **{"submission.json": declared})) == fires
+
+
+# the four ways in which loss and score may not give the length of the validation set
+
+
+def inflated(factor: float) -> dict[str, str]:
+    return {f"train_seed{seed}.log": log(seed, inflation=factor) for seed in (1337, 42, 7)}
+
+
+def with_tokens(tokens: int) -> dict[str, str]:
+    return {name: SOUND[name].replace("tokens:62021632", f"tokens:{tokens}") for name in LOGS}
+
+
+MIXED = {"train_seed7.log": log(7, inflation=1.15)}
+PER_BYTE = {
+    name: SOUND[name].replace(f"val_loss:{score * 1.68846:.8f}", f"val_loss:{score * 0.69314718056:.8f}")
+    for name, score in zip(LOGS, (1.2194, 1.2197, 1.2203), strict=True)
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "level", "said"),
+    [
+        (inflated(1.2748), "warning", "Counted rightly, the score would be about"),
+        (MIXED, "note", "Other lines of the logs do not"),
+        (PER_BYTE, "note", "is in nats per byte"),
+        (inflated(0.9874), "note", "not comparable"),
+        (with_tokens(49_999_872), "note", "not comparable"),
+    ],
+    ids=["inflation", "two predictors", "unit", "slice", "another export"],
+)
+def test_each_outlier_has_its_class(files: dict[str, str], level: str, said: str) -> None:
+    [one] = found("byte-accounting", **files)
+    assert one.level == level
+    assert said in one.message
+
+
+def test_the_length_of_the_set_is_no_outlier() -> None:
+    assert found("byte-accounting") == []
