@@ -86,6 +86,8 @@ SCORE = re.compile(
     r"(?:\s*\(([^()]{0,30})\))?\s*(?:[:=]\s*|\s+)(\d{1,2}\.\d{2,12})(?![\d.]*\d)",
 )
 """(loss, name of the score, words in brackets, score)."""
+EXACT = re.compile(r"\s*exact\s*[:=]\s*(\d{1,2}\.\d{5,12})(?!\S)")
+"""The same score with all digits, right behind it."""
 SIGN = re.compile(r"[-+\u2212\u00b1]\s*$")
 """Before a difference."""
 RANK = re.compile(r"^\s*\[\w+\]:\s*")

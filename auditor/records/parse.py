@@ -132,7 +132,9 @@ class _Reader:
         for position, match in enumerate(found):
             before, end = line[end : match.start()], match.end()
             after = line[end : found[position + 1].start()] if position + 1 < len(found) else line[end:]
-            value = float(match[4])
+            exact = d.EXACT.match(after)
+            digits = exact[1] if exact else match[4]
+            value = float(digits)
             if not 0 < value < self.worst or len(self.scores) >= _MAX_KEPT:
                 continue
             if not in_training and (d.PROGRESS.search(before) or d.PROGRESS.search(match[2]) or d.SIGN.search(before)):
@@ -148,7 +150,7 @@ class _Reader:
                     line=number,
                     val_loss=float(match[1]) if match[1] else None,
                     eval_s=d.seconds(took[1], took[2]) if took and not in_training else None,
-                    decimals=len(match[4].partition(".")[2]),
+                    decimals=len(digits.partition(".")[2]),
                     loss_decimals=len(match[1].partition(".")[2]) if match[1] else 0,
                 )
             )
@@ -162,6 +164,10 @@ class _Reader:
     def _header(self, number: int, line: str) -> None:
         if self.trained > 1 and self.stopped and d.WORLD_SIZE.search(line):
             self._again()
+        if self.trained > 1 and any(score.stage > Stage.TRAINING for score in self.scores):
+            seed, now = self.counts.get("seed"), d.SEED.search(line)
+            if seed and now and int(now[1]) != seed.value and not d.SCORE.search(line):
+                self._again()
         for name, pattern in d.HEADERS:
             if name not in self.counts and (match := pattern.search(line)):
                 self.counts[name] = Read(d.count(match[1]), number)

@@ -232,3 +232,21 @@ def test_minutes_do_not_stand_for_a_time_in_milliseconds(lines: tuple[tuple[int,
 
 def test_minutes_are_better_than_nothing() -> None:
     assert parse_log("a.log", [STEP_MINUTES]).run.train_s == Read(600.0, 4)
+
+
+def test_a_score_may_have_its_exact_form_behind_it() -> None:
+    line = "final_int6_sliding_window val_loss:0.3870 val_bpb:0.2292 exact:0.22923179 stride:64 eval_time:366175ms"
+    score = parse_log("a.log", [(1, line)]).run.score
+    assert score is not None
+    assert (score.val_bpb, score.decimals, score.eval_s) == (0.22923179, 8, 366.175)
+
+
+def test_runs_of_several_seeds_in_one_log_are_told_apart_by_their_seeds() -> None:
+    texts = [
+        text
+        for seed, bpb in ((7, 1.13871882), (1337, 1.13912231))
+        for text in (f"seed:{seed}", "step:5200/5200 train_loss:1.9", f"final_exact val_loss:1.9 val_bpb:{bpb}")
+    ]
+    record = parse_log("a.log", enumerate([*texts, "seed: 1337 mean 1.1389"], start=1))
+    found = [(run.seed and run.seed.value, run.score and run.score.val_bpb) for run in record.runs]
+    assert found == [(7, 1.13871882), (1337, 1.13912231)]
