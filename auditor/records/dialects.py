@@ -25,8 +25,8 @@ TRAINING_DONE = re.compile(
     r"Training (?:done|complete)[^\n\d]{0,12}(?:\d+ steps,\s*)?(\d+(?:\.\d+)?)\s?s\b", re.IGNORECASE
 )
 
-SEED = re.compile(r"(?<![\w.])seed\s*[:=]\s*(\d{1,9})(?![\w.])", re.IGNORECASE)
-SEED_IN_NAME = re.compile(r"(?:^|[_\-.])(?:seed|s)[_-]?(\d{1,6})(?=[_\-.]|$)", re.IGNORECASE)
+SEED = re.compile(r"(?<![\w.])seed\s*[:=]\s*(\d{1,10})(?![\w.])", re.IGNORECASE)
+SEED_IN_NAME = re.compile(r"(?:^|[_\-.])(?:seed|s)[_-]?(\d{1,10})(?=[_\-.]|$)", re.IGNORECASE)
 """In the name of a log: `eval_seed42.log`."""
 WORLD_SIZE = re.compile(r"world[_ ]size\s*[:=]\s*(\d{1,4})\b", re.IGNORECASE)
 TRAIN_SHARDS = re.compile(r"\b(?:train_shards|Train shards)\s*[:=]\s*(\d{1,6})\b")

@@ -206,6 +206,7 @@ def test_hostile_lines_take_linear_time(line: str) -> None:
         ("eval_seed42.log", 42),
         ("x/train_s1337.txt", 1337),
         ("seed_7_ttt.log", 7),
+        ("train_seed2884431328.log", 2_884_431_328),
         ("run.log", None),
         ("seed1_seed2.log", None),
         ("steps100.log", None),
@@ -217,8 +218,10 @@ def test_a_log_without_a_seed_has_that_of_its_name(name: str, seed: int | None) 
 
 
 def test_a_printed_seed_goes_before_the_name() -> None:
-    record = parse_log("train_seed42.log", [(1, "seed:7"), (2, "final_ttt_exact val_loss:2.0 val_bpb:1.20000000")])
-    assert record.run.seed == Read(7, 1)
+    record = parse_log(
+        "train_seed42.log", [(1, "seed:2884431328"), (2, "final_ttt_exact val_loss:2.0 val_bpb:1.20000000")]
+    )
+    assert record.run.seed == Read(2_884_431_328, 1)
 
 
 STEP_MINUTES = (4, "4900/20000 train_loss: 2.1 train_time: 10.0m tok/s: 6474243")

@@ -158,3 +158,15 @@ def test_each_outlier_has_its_class(files: dict[str, str], level: str, said: str
 
 def test_the_length_of_the_set_is_no_outlier() -> None:
     assert found("byte-accounting") == []
+
+
+@pytest.mark.parametrize(("inflation", "fires"), [(1.0937, True), (1.0, False)])
+def test_the_smaller_set_of_the_default_preparation_has_a_known_length_too(inflation: float, fires: bool) -> None:
+    per_token = 29_950_800 / 9_662_464 * inflation
+    files = {
+        f"train_seed{seed}.log": log(seed, bpb=1.06)
+        .replace("tokens:62021632", "tokens:9662464")
+        .replace(f"val_loss:{1.06 * 1.68846:.8f}", f"val_loss:{1.06 * 0.69314718 * per_token:.8f}")
+        for seed in (1337, 42, 7)
+    }
+    assert [finding.level for finding in found("byte-accounting", **files)] == ["warning"] * fires
