@@ -1,6 +1,6 @@
 """How far experiments reach: smoke and probe on a random sample of pull requests, every failure with its reason.
 
-    python -m benchmarks.experiments --mirror GITDIR --sample 100 --out RUNS.jsonl [--labels FILE] [--no-probe]
+    python -m benchmarks.experiments --mirror GITDIR --sample 100 --out RUNS.jsonl [--labels FILE] [--no-probe | --no-smoke]
 
 A sample is drawn among pull requests that add a script, and is always the same. Results are appended as they
 come, so a run that was stopped goes on where it was; with `--labels` (rows `{"pr", "verdict", "tier"}`) answers are
@@ -30,13 +30,14 @@ from benchmarks.corpus import SEED, arguments, chosen
 REPO = "openai/parameter-golf"
 
 
-def one(pr: int, mirror: Path, with_probe: bool) -> dict[str, Any]:
+def one(pr: int, mirror: Path, with_smoke: bool, with_probe: bool) -> dict[str, Any]:
     """Smoke test and probe of one pull request, with its static verdict."""
     report = audit_one(str(pr), mirror=mirror, repo=REPO, env={}, records=False)
     row: dict[str, Any] = {"pr": pr, "static": report.verdict, "class": report.cls}
     if report.submission.script is None:
         return row
-    row["smoke"] = smoke(open_submission(str(pr), mirror=mirror, repo=REPO), {}).data()
+    if with_smoke:
+        row["smoke"] = smoke(open_submission(str(pr), mirror=mirror, repo=REPO), {}).data()
     if with_probe:
         try:
             row["probe"] = experiment(report, str(pr), mirror=mirror, repo=REPO, env={}, jobs=1, quiet=True).as_json()
@@ -74,12 +75,14 @@ def table(title: str, counts: Counter[str]) -> None:
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> None:
     """Print how many decide, and why the others do not."""
+    rows = list(rows)
     ran = [row for row in rows if "smoke" in row]
-    decided = [row for row in ran if row["smoke"]["status"] == "pass" or row["smoke"]["fault"] == "script"]
-    print(f"{len(ran)} scripts; smoke decides {len(decided)}")
-    table("smoke", Counter(f"{row['smoke']['status']} {row['smoke']['fault'] or ''}".strip() for row in ran))
-    table("smoke, reasons", Counter(kind(row["smoke"]["reason"]) for row in ran if row["smoke"]["reason"]))
-    probed = [row for row in ran if "probe" in row]
+    if ran:
+        decided = [row for row in ran if row["smoke"]["status"] == "pass" or row["smoke"]["fault"] == "script"]
+        print(f"{len(ran)} scripts; smoke decides {len(decided)}")
+        table("smoke", Counter(f"{row['smoke']['status']} {row['smoke']['fault'] or ''}".strip() for row in ran))
+        table("smoke, reasons", Counter(kind(row["smoke"]["reason"]) for row in ran if row["smoke"]["reason"]))
+    probed = [row for row in rows if "probe" in row]
     if not probed:
         return
     table("probe", Counter(outcome(row) for row in probed))
@@ -121,6 +124,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="labels to compare with")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="pull requests at a time")
     parser.add_argument("--no-probe", action="store_true", help="the smoke test only")
+    parser.add_argument("--no-smoke", action="store_true", help="the probe only")
     options = parser.parse_args()
     wanted = chosen(options.mirror, options.prs, None)
     if options.sample is not None and options.sample < len(wanted):
@@ -131,7 +135,7 @@ def main() -> None:
         rows = {row["pr"]: row for row in map(json.loads, options.out.read_text(encoding="utf-8").splitlines())}
     left = [pr for pr in wanted if pr not in rows]
     with ThreadPoolExecutor(options.jobs) as pool, options.out.open("a", encoding="utf-8") as out:
-        runs = [pool.submit(one, pr, options.mirror, not options.no_probe) for pr in left]
+        runs = [pool.submit(one, pr, options.mirror, not options.no_smoke, not options.no_probe) for pr in left]
         for run in track(as_completed(runs), "experiments", len(runs), console=Console(stderr=True), transient=True):
             row = run.result()
             rows[row["pr"]] = row

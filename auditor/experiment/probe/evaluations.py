@@ -29,7 +29,7 @@ class Evaluation:
     start: int
     """The journal entry from which on it may have begun: all before belongs to an earlier result."""
     end: int
-    """The entry that prints it."""
+    """The entry that first prints it."""
     values: Floats
     """For each stream position its loss in nats, NaN where it was not scored; of several scores the last."""
     first: Ints
@@ -65,9 +65,9 @@ def evaluations(journal: Journal, bytes_of: Floats) -> list[Evaluation | Unrecon
     found: list[Evaluation | Unreconciled] = []
     start = 0
     for score in run.scores:
-        made = _reconciled(journal, score, start, bytes_of)
-        if made is None and found and isinstance(found[-1], Evaluation):
-            made = _reconciled(journal, score, found[-1].start, bytes_of)
+        earlier = [(item.start, item.end) for item in reversed(found) if isinstance(item, Evaluation)]
+        spans = [(start, score.line), *earlier]  # some results are printed again, or all at the end
+        made = next((made for span in spans if (made := _reconciled(journal, score, *span, bytes_of))), None)
         found.append(made or Unreconciled(score, score.line))
         start = score.line
     return found
@@ -81,10 +81,10 @@ def reported(journal: Journal, found: Sequence[Evaluation | Unreconciled]) -> Ev
     return next((item for item in found if item.score == score), None)
 
 
-def _reconciled(journal: Journal, score: Score, start: int, bytes_of: Floats) -> Evaluation | None:
+def _reconciled(journal: Journal, score: Score, start: int, end: int, bytes_of: Floats) -> Evaluation | None:
     """The scores between two entries whose mean is the printed loss, those nearest to the result first."""
     by_site: dict[Site, list[tuple[int, Scored]]] = {}
-    for number in range(start, score.line):
+    for number in range(start, end):
         entry = journal[number]
         if isinstance(entry, Scored):
             by_site.setdefault(entry.site, []).append((number, entry))
@@ -92,7 +92,7 @@ def _reconciled(journal: Journal, score: Score, start: int, bytes_of: Floats) ->
     for site, records in sorted(latest_first, key=lambda item: _NEARNESS[item[0].kind]):
         for since, part in _parts(records, start):
             if _fits(part, score, bytes_of):
-                return _evaluation(score, site, since, part, len(bytes_of))
+                return _evaluation(score, site, (since, end), part, len(bytes_of))
     return None
 
 
@@ -145,7 +145,7 @@ def _fits(part: _Part, score: Score, bytes_of: Floats) -> bool:
     return abs(mean - printed) <= 0.51 * 10.0**-decimals + _ARITHMETIC * printed
 
 
-def _evaluation(score: Score, site: Site, start: int, part: _Part, length: int) -> Evaluation:
+def _evaluation(score: Score, site: Site, span: tuple[int, int], part: _Part, length: int) -> Evaluation:
     values = np.full(length, np.nan)
     first = np.full(length, -1, dtype=np.int64)
     times = np.zeros(length, dtype=np.int64)
@@ -154,4 +154,4 @@ def _evaluation(score: Score, site: Site, start: int, part: _Part, length: int) 
     values[places] = part.values[known]
     first[places[::-1]] = part.entries[known][::-1]
     np.add.at(times, places, 1)
-    return Evaluation(score, site, start, score.line, values, first, times, int((~known).sum()))
+    return Evaluation(score, site, *span, values, first, times, int((~known).sum()))
