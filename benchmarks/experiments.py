@@ -1,6 +1,6 @@
 """How far experiments reach: smoke and probe on a random sample of pull requests, every failure with its reason.
 
-    python -m benchmarks.experiments --mirror GITDIR --sample 100 --out RUNS.jsonl [--labels FILE] [--no-probe | --no-smoke]
+    python -m benchmarks.experiments --mirror GITDIR --sample 100 --out RUNS.jsonl [--labels FILE] [--no-smoke]
 
 A sample is drawn among pull requests that add a script, and is always the same. Results are appended as they
 come, so a run that was stopped goes on where it was; with `--labels` (rows `{"pr", "verdict", "tier"}`) answers are

@@ -38,6 +38,8 @@ class Evaluation:
     """How often each position was scored."""
     unknown: int
     """Scores that belong to it and whose position is not known."""
+    nats: float
+    """All scores of known positions together, repeated ones included."""
 
     @property
     def scored(self) -> Ints:
@@ -154,4 +156,4 @@ def _evaluation(score: Score, site: Site, span: tuple[int, int], part: _Part, le
     values[places] = part.values[known]
     first[places[::-1]] = part.entries[known][::-1]
     np.add.at(times, places, 1)
-    return Evaluation(score, site, *span, values, first, times, int((~known).sum()))
+    return Evaluation(score, site, *span, values, first, times, int((~known).sum()), float(part.values[known].sum()))

@@ -281,8 +281,7 @@ def _mass(
 def _described(control: Control, bytes_of: Floats) -> dict[str, Any]:
     """What was judged, and its score per byte counted again."""
     evaluation = control.evaluation
-    places = evaluation.scored
-    recount = float(evaluation.values[places].sum()) / log(2) / float(bytes_of[places].sum())
+    recount = evaluation.nats / log(2) / float((bytes_of * evaluation.times).sum())
     printed = evaluation.score.val_bpb
     return {
         "label": evaluation.score.label,
@@ -292,7 +291,7 @@ def _described(control: Control, bytes_of: Floats) -> dict[str, Any]:
         "bpb_agrees": abs(recount - printed) <= 0.002 * printed,
         "site": str(evaluation.site),
         "line": max(1, evaluation.site.line),
-        "scored": len(places),
+        "scored": len(evaluation.scored),
         "tokens": len(control.tokens),
         "in_stream_order": in_stream_order(evaluation),
     }
