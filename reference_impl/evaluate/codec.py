@@ -31,6 +31,7 @@ from reference_impl.model import GPT
 MAGIC = b"PGOLFC01"
 HEADER = struct.Struct("<8s16s16sIH")
 """Magic, hash of what predicts, hash of the tokens, their number, the first of them."""
+DAMAGED = "the file is damaged, or this machine computes other probabilities than the one that made it"
 Watch = Callable[[int], None]
 
 
@@ -75,14 +76,19 @@ def decode(model: GPT, config: EvaluateConfig, content: bytes, watch: Watch = la
         raise InputError(
             "the file was encoded with another model, predictor or PyTorch; name the same model, --predictor and --set"
         )
+    if first >= model.config.vocab:
+        raise InputError(DAMAGED)
     torch.set_num_threads(1)
     coder = constriction.stream.queue.RangeDecoder(np.frombuffer(content, "<u4", offset=HEADER.size).astype(np.uint32))
     stream = Live(length, first)
-    for target, row in one_by_one(make_predictor(model, config), stream):
-        stream.append(int(coder.decode(quantized(row))))
-        watch(target)
+    try:
+        for target, row in one_by_one(make_predictor(model, config), stream):
+            stream.append(int(coder.decode(quantized(row))))
+            watch(target)
+    except AssertionError:  # the coder's way to say that no data reads like this
+        raise InputError(DAMAGED) from None
     if digest(stream.past) != hashed:
-        raise InputError("the file is damaged, or this machine computes other probabilities than the one that made it")
+        raise InputError(DAMAGED)
     return stream.past
 
 
@@ -90,7 +96,10 @@ def length_of(content: bytes) -> int:
     """How many tokens a file holds; raises `InputError` when it is none of `encode`."""
     if len(content) < HEADER.size or content[:8] != MAGIC or (len(content) - HEADER.size) % 4:
         raise InputError("this is no file of pgolf codec encode, or not all of one")
-    return int(HEADER.unpack_from(content)[3])
+    length = int(HEADER.unpack_from(content)[3])
+    if not length:
+        raise InputError(DAMAGED)
+    return length
 
 
 def quantized(row: Row) -> object:

@@ -35,7 +35,10 @@ def score(
         rows = next_rows(predictor, stream)
         if isinstance(rows, NetworkRows):
             # Normalised by the scorer itself, and a function of the windows alone: the rows can be had all at once.
-            nats[rows.first - 1 : rows.first - 1 + rows.count] = rows.nats(batch)
+            found = rows.nats(batch)
+            if not found.isfinite().all():
+                raise IllegalError(f"the network's logits after token {rows.first - 1} are no numbers any more")
+            nats[rows.first - 1 : rows.first - 1 + rows.count] = found
             stream.reveal(rows.count)
         else:
             for target, row in distributions(rows):
@@ -63,7 +66,8 @@ def distributions(rows: Rows) -> Iterator[tuple[int, Row]]:
     """
     for target in range(rows.first, rows.first + rows.count):
         row = rows.row(target)
-        mass = np.logaddexp.reduce(row)
+        with np.errstate(invalid="ignore"):  # not a number is told below
+            mass = np.logaddexp.reduce(row)
         if not abs(mass) <= TOLERANCE:
             raise IllegalError(f"the probabilities of target {target} sum to {math.exp(min(mass, 700.0)):.6g}, not 1")
         yield target, row

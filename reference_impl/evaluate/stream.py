@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reference_impl.data.shards import Tokens
+from reference_impl.errors import InputError
 from reference_impl.evaluate.windows import Window
 
 Row = np.ndarray[Any, np.dtype[np.float64]]
@@ -26,8 +27,8 @@ Network = Callable[[Tensor], Tensor]
 """Tokens (b, t), int64 -> logits (b, t, v); position i must depend on positions up to i alone."""
 
 
-class IllegalError(Exception):
-    """A predictor broke a rule of scoring; the message says which."""
+class IllegalError(InputError):
+    """A predictor broke a rule of scoring; the message says which. A setting can cause it: a rate that diverges."""
 
 
 class Rows(ABC):

@@ -67,10 +67,11 @@ def test_another_model_or_predictor_is_refused(model, encoded):
 
 
 def test_damage_never_gives_another_text(model, encoded):
-    changed = bytearray(encoded.content)
-    changed[HEADER.size + 9] ^= 1
-    with pytest.raises(InputError, match="damaged"):
-        decode(model, SETTINGS, bytes(changed))
+    body, length, first = HEADER.size, HEADER.size - 6, HEADER.size - 2
+    for at, value in ((body + 9, b"\x5a"), (body, b"\xff" * 40), (length, bytes(4)), (first, b"\xff\xff")):
+        changed = encoded.content[:at] + value + encoded.content[at + len(value) :]
+        with pytest.raises(InputError, match="damaged"):
+            decode(model, SETTINGS, changed)
     for content in (b"", encoded.content[:20], encoded.content[:-1], b"x" * 200):
         with pytest.raises(InputError, match="no file of pgolf codec"):
             decode(model, SETTINGS, content)

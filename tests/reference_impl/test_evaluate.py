@@ -161,6 +161,13 @@ def test_adapting_helps_on_what_repeats(model, kind):
     assert score(make_predictor(model, settings), tokens).mean() < still - 0.05
 
 
+@pytest.mark.parametrize("mixture", [0.0, 0.3])
+def test_adapting_that_diverges_is_an_error_not_a_score(model, tokens, mixture):
+    settings = config(stride=6, adapt="sgd", adapt_lr=1e38, ngram_weight=mixture)
+    with pytest.raises(IllegalError, match=r"no numbers any more|sum to nan"):
+        score(make_predictor(model, settings), tokens)
+
+
 def test_the_last_chunk_is_not_learnt_from_and_frozen_parts_stay(model, tokens):
     settings = config(stride=4, adapt="sgd", adapt_lr=0.1, adapt_last_blocks=1)
     predictor = AdaptingPredictor(model, settings)
