@@ -3,7 +3,8 @@
 What it does
 ------------
 Counts the different runs that come to the reported kind of score: by the seeds that the logs print, else by log. Fewer
-than three are a warning; so are seeds that are claimed without a log.
+than three are a warning; so are seeds that are claimed without a log. Three runs of which fewer have the same settings
+are a note.
 
 Why it matters
 --------------
@@ -17,12 +18,14 @@ Runs by other people that a maintainer may count are not known. The first record
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from auditor.facts import Facts
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
+from rules.records.mixed_config_seeds import differing
 from rules.records.reading import finding, is_packaged, names, reported
 from rules.records.samples import example
 
@@ -51,6 +54,7 @@ class MissingSeeds:
         shown = len(seeds) + sum(run.seed is None for _, run in runs)
         claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
         if shown >= ENOUGH:
+            yield from self._alike(facts)
             return
         named = ", ".join(map(str, sorted(claimed)))
         said = f" Claimed: {named}." if claimed else ""
@@ -59,3 +63,12 @@ class MissingSeeds:
         message = f"Logs show {shown} of the {ENOUGH} runs that a record needs{where}.{said}"
         quoted = [(record, run.score.line, "a reported score") for record, run in runs if run.score]
         yield finding(facts, self, message, quoted[:ENOUGH])
+
+    def _alike(self, facts: Facts) -> Iterator[Finding]:
+        """Enough runs, but not of one configuration."""
+        different = differing(facts)
+        alike = max(Counter(zip(*different.values(), strict=True)).values(), default=ENOUGH)
+        if alike < ENOUGH:
+            named = ", ".join(list(different)[:4])
+            message = f"{alike} of the runs have the same settings; a record needs {ENOUGH}: {named}."
+            yield finding(facts, self, message, level="note")

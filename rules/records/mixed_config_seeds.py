@@ -51,19 +51,26 @@ class MixedConfigSeeds:
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         """One finding that names the settings."""
-        runs = reported(facts)
-        paths = {record.path for record, _ in runs}
-        seeds = {run.seed.value for _, run in runs if run.seed is not None}
-        logs = [log for log in facts.submission.logs if log.path in paths and len(log.config) > 2]
-        if len(logs) < 2 or len(seeds) != len(runs) or len(logs) != len(paths):
-            return  # several runs of one seed are experiments, not the runs of one mean
-        common = set.intersection(*(set(log.config) for log in logs))
-        different = {}
-        for name in sorted(common):
-            values = list(dict.fromkeys(log.config[name] for log in logs))
-            is_setting = f'"{name.upper()}"' in facts.text or f"'{name.upper()}'" in facts.text
-            if len(values) > 1 and is_setting and not _OF_THE_RUN.search(name) and all(map(_VALUE.fullmatch, values)):
-                different[name] = values
-        if 0 < len(different) <= _MANY:
-            listed = "; ".join(f"{name} is {' and '.join(values[:3])}" for name, values in list(different.items())[:4])
+        different = differing(facts)
+        if different:
+            named = [(name, list(dict.fromkeys(values))) for name, values in different.items()]
+            listed = "; ".join(f"{name} is {' and '.join(values[:3])}" for name, values in named[:4])
             yield finding(facts, self, f"The logs of the reported runs differ in {len(different)} settings: {listed}.")
+
+
+def differing(facts: Facts) -> dict[str, list[str]]:
+    """Settings in which the logs of the reported runs differ, each with its value in every log; empty where none do."""
+    runs = reported(facts)
+    paths = {record.path for record, _ in runs}
+    seeds = {run.seed.value for _, run in runs if run.seed is not None}
+    logs = [log for log in facts.submission.logs if log.path in paths and len(log.config) > 2]
+    if len(logs) < 2 or len(seeds) != len(runs) or len(logs) != len(paths):
+        return {}  # several runs of one seed are experiments, not the runs of one mean
+    common = set.intersection(*(set(log.config) for log in logs))
+    different = {}
+    for name in sorted(common):
+        values = [log.config[name] for log in logs]
+        is_setting = f'"{name.upper()}"' in facts.text or f"'{name.upper()}'" in facts.text
+        if len(set(values)) > 1 and is_setting and not _OF_THE_RUN.search(name) and all(map(_VALUE.fullmatch, values)):
+            different[name] = values
+    return different if len(different) <= _MANY else {}

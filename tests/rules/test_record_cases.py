@@ -170,3 +170,21 @@ def test_the_smaller_set_of_the_default_preparation_has_a_known_length_too(infla
         for seed in (1337, 42, 7)
     }
     assert [finding.level for finding in found("byte-accounting", **files)] == ["warning"] * fires
+
+
+# claimed times and runs that are not alike
+
+
+@pytest.mark.parametrize(("without", "level"), [((), "note"), (LOGS, "warning")])
+def test_a_claimed_time_over_the_budget(without: tuple[str, ...], level: str) -> None:
+    declared = json.dumps({**json.loads(DECLARED), "training_time_seconds": 668.9})
+    [one] = found("time-over-budget", without=without, **{"submission.json": declared})
+    assert one.level == level
+    assert "668.9 s of training" in one.message
+
+
+def test_three_runs_of_two_configurations_are_not_three_of_one() -> None:
+    [one] = found("missing-seeds", **{"train_seed42.log": log(42).replace("epochs:3", "epochs:5")})
+    assert one.level == "note"
+    assert one.message == "2 of the runs have the same settings; a record needs 3: epochs."
+    assert found("missing-seeds") == []
