@@ -58,12 +58,19 @@ def _with_evidence(finding: Finding, probe: Probe) -> Finding:
 
 
 def _reached(answers: Mapping[Condition, Answer]) -> bool:
-    """Whether what is flagged took place in the runs: an update on validation tokens, something mixed into scores."""
-    updated = "C3" not in answers or answers["C3"].numbers.get("updates", 0) > 0
-    mixed = "C2" not in answers or answers["C2"].numbers.get("cross_entropy_over_logits") != answers["C2"].numbers.get(
-        "scores"
-    )
-    return updated and mixed
+    """Whether what is flagged took place in the runs, in the evaluation that was judged.
+
+    For C3 an update on validation tokens, and none on tokens before their score: such an update without an effect
+    belongs to another evaluation. For C2 something mixed into the scores.
+    """
+    if "C3" in answers:
+        numbers = answers["C3"].numbers
+        if not numbers.get("updates") or numbers.get("early_updates"):
+            return False
+    if "C2" in answers:
+        numbers = answers["C2"].numbers
+        return numbers.get("cross_entropy_over_logits") != numbers.get("scores")
+    return True
 
 
 def _said(finding: Finding, what: str, probe: Probe, names: Sequence[Condition]) -> Finding:

@@ -67,9 +67,10 @@ def test_a_flag_that_is_not_reproduced_is_held_and_never_clean() -> None:
     ("flag", "numbers"),
     [
         (FLAG, {"updates": 0}),
+        (FLAG, {"updates": 8, "early_updates": 3}),
         (replace(FLAG, conditions=("C1", "C2")), {"scores": 2048, "cross_entropy_over_logits": 2048}),
     ],
-    ids=["no update on validation tokens", "nothing mixed in"],
+    ids=["no update on validation tokens", "early updates of another evaluation", "nothing mixed in"],
 )
 def test_a_flag_that_the_runs_did_not_come_to_stays(flag: Finding, numbers: dict[str, int]) -> None:
     settled = {name: Answer("not-refuted", None, numbers) for name in CONDITIONS}
