@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 
 _ARITHMETIC = 2e-5
 """Relative error of sums in single precision and of means of means, beside that of printing."""
+_BYTES = 1e-3
+"""The same where only bits per byte are printed: scripts differ in a few bytes at the edges of texts."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +142,11 @@ def _fits(part: _Part, score: Score, bytes_of: Floats) -> bool:
     if not known.any():
         return False
     if score.val_loss is not None:
-        printed, decimals, mean = score.val_loss, score.loss_decimals, float(part.values.mean())
+        printed, decimals, mean, error = score.val_loss, score.loss_decimals, float(part.values.mean()), _ARITHMETIC
     else:
-        size = float(bytes_of[part.places[known]].sum())
-        printed, decimals, mean = score.val_bpb, score.decimals, float(part.values.sum()) / log(2) / max(size, 1.0)
-    return abs(mean - printed) <= 0.51 * 10.0**-decimals + _ARITHMETIC * printed
+        size = max(1.0, float(bytes_of[part.places[known]].sum()))
+        printed, decimals, mean, error = score.val_bpb, score.decimals, float(part.values.sum()) / log(2) / size, _BYTES
+    return abs(mean - printed) <= 0.51 * 10.0**-decimals + error * printed
 
 
 def _evaluation(score: Score, site: Site, span: tuple[int, int], part: _Part, length: int) -> Evaluation:
