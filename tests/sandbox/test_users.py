@@ -66,7 +66,11 @@ def test_an_ordinary_user_has_the_same_walls(ordinary: list[str]) -> None:
     assert found["secret"][0] == "RE" and "No such file" in found["secret"][2]
     assert found["privileges"][2].count("0" * 16) == 2
     assert "Operation not permitted" in found["namespace"][2] or "Invalid argument" in found["namespace"][2]
-    assert found["forks"][0] == "SG" and found["forks"][1].startswith("processes: ")
+    # the watch ends it, or the kernel refuses the next process first
+    status, reason, text = found["forks"]
+    assert (status == "SG" and (reason or "").startswith("processes: ")) or (
+        status == "RE" and "BlockingIOError" in text
+    )
     assert found["memory"][0] == "SG" and found["memory"][1].startswith("memory: ")
     assert found["sleep"][:2] == ("OK", None)
     owned = [pid for pid in filter(str.isdigit, os.listdir("/proc")) if os.stat(f"/proc/{pid}").st_uid == USER]
