@@ -92,6 +92,9 @@ def test_memory_that_processes_share_is_counted_once(script: Script) -> None:
 )
 def test_a_fork_bomb_does_not_go_off(script: Script, bomb: str) -> None:
     outcome = script(f"import os, signal, threading, time\n{bomb}")
+    if outcome.status is Status.RE:  # the kernel refused the next process before the watch ended it
+        assert "BlockingIOError" in outcome.stderr or "can't start new thread" in outcome.stderr
+        return
     assert outcome.status is Status.SG
     assert (outcome.reason or "").startswith("processes: ")
 
