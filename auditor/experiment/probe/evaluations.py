@@ -48,41 +48,37 @@ class Evaluation:
         """The positions that were scored."""
         return np.flatnonzero(self.times)
 
-    @property
-    def loss(self) -> float:
-        """Mean loss over positions, nats per token."""
-        return float(np.nanmean(self.values))
-
 
 @dataclass(frozen=True)
 class Unreconciled:
     """A printed result that no scores add up to."""
 
     score: Score
-    end: int
 
 
-def evaluations(journal: Journal, bytes_of: Floats) -> list[Evaluation | Unreconciled]:
-    """Every printed result in order; `bytes_of` holds the bytes that each stream position stands for."""
-    lines = [(number, entry.text) for number, entry in enumerate(journal) if isinstance(entry, Printed)]
-    run = parse_log("stdout", lines, worst=inf).run
-    found: list[Evaluation | Unreconciled] = []
-    start = 0
-    for score in run.scores:
-        earlier = [(item.start, item.end) for item in reversed(found) if isinstance(item, Evaluation)]
-        spans = [(start, score.line), *earlier]  # some results are printed again, or all at the end
-        made = next((made for span in spans if (made := _reconciled(journal, score, *span, bytes_of))), None)
-        found.append(made or Unreconciled(score, score.line))
-        start = score.line
-    return found
+def reported(journal: Journal, bytes_of: Floats) -> Evaluation | Unreconciled | None:
+    """The evaluation whose result the run reports: by the precedence that logs have (RULES, trap 6).
 
-
-def reported(journal: Journal, found: Sequence[Evaluation | Unreconciled]) -> Evaluation | Unreconciled | None:
-    """The evaluation whose result the run reports: by the precedence that logs have (RULES, trap 6)."""
+    `bytes_of` holds the bytes that each stream position stands for.
+    """
     lines = [(number, entry.text) for number, entry in enumerate(journal) if isinstance(entry, Printed)]
     run = parse_log("stdout", lines, worst=inf).run
     score = run.score or (run.scores[-1] if run.scores else None)
+    found = evaluations(journal, run.scores, bytes_of)
     return next((item for item in found if item.score == score), None)
+
+
+def evaluations(journal: Journal, scores: Sequence[Score], bytes_of: Floats) -> list[Evaluation | Unreconciled]:
+    """Every printed result, in order."""
+    found: list[Evaluation | Unreconciled] = []
+    start = 0
+    for score in scores:
+        earlier = [(item.start, item.end) for item in reversed(found) if isinstance(item, Evaluation)]
+        spans = [(start, score.line), *earlier]  # some results are printed again, or all at the end
+        made = next((made for span in spans if (made := _reconciled(journal, score, *span, bytes_of))), None)
+        found.append(made or Unreconciled(score))
+        start = score.line
+    return found
 
 
 def _reconciled(journal: Journal, score: Score, start: int, end: int, bytes_of: Floats) -> Evaluation | None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from auditor.experiment.probe.conditions import Change, beats_chance, compare, mixed, repeated, same
 from auditor.experiment.probe.cuts import Cut, Suspect, cuts, in_stream_order, suspects
-from auditor.experiment.probe.evaluations import Evaluation, Unreconciled, evaluations, reported
+from auditor.experiment.probe.evaluations import Evaluation, Unreconciled, reported
 from auditor.experiment.probe.journal import Journal, Scored, Trained
 from auditor.experiment.probe.model import Answer, Condition, everywhere
 from auditor.experiment.probe.streams import Recipe, changed, stream
@@ -99,7 +99,8 @@ def judge(
     used: tuple[int, ...] = seeds[:1]
     try:
         control = _control(runner, recipe, bytes_of, seeds[0])
-        found = _cut_all(runner, recipe, bytes_of, control, seeds[0])
+        chosen = cuts(control.evaluation, control.suspected)
+        found = _compared(runner, recipe, bytes_of, control, chosen, seeds[0])
         confirmed = []
         if any(change.changed for _, change in found):
             used = seeds
@@ -131,21 +132,26 @@ def _confirmed(
 ) -> list[tuple[Cut, Change]]:
     """The cut that changed the most, on a second stream."""
     worst = max(range(len(found)), key=lambda at: found[at][1].changed)
-    tokens = stream(recipe, seed)
-    run = runner.run([tokens])[0]
-    evaluation = _evaluation(run, bytes_of(tokens))
-    control = Control(tokens, run.journal, evaluation, suspects(run.journal, evaluation))
-    chosen = cuts(evaluation, control.suspected)
+    control = _first(runner, recipe, bytes_of, seed)
+    chosen = cuts(control.evaluation, control.suspected)
     return _compared(runner, recipe, bytes_of, control, chosen[worst : worst + 1] or chosen[-1:], seed)
 
 
 def _control(runner: Runner, recipe: Recipe, bytes_of: Callable[[Sequence[int]], Floats], seed: int) -> Control:
-    tokens = stream(recipe, seed)
-    run = runner.run([tokens])[0]
-    evaluation = _evaluation(run, bytes_of(tokens))
+    """Run A, of which the positions of almost all scores must be known."""
+    control = _first(runner, recipe, bytes_of, seed)
+    evaluation = control.evaluation
     share = evaluation.unknown / max(1, evaluation.unknown + int(evaluation.times.sum()))
     if share > _UNKNOWN:
         raise Stopped(everywhere("inconclusive", f"the positions of {share:.0%} of the scores are not known"))
+    return control
+
+
+def _first(runner: Runner, recipe: Recipe, bytes_of: Callable[[Sequence[int]], Floats], seed: int) -> Control:
+    """The run over a stream, and what was trained on early in it."""
+    tokens = stream(recipe, seed)
+    run = runner.run([tokens])[0]
+    evaluation = _evaluation(run, bytes_of(tokens))
     return Control(tokens, run.journal, evaluation, suspects(run.journal, evaluation))
 
 
@@ -159,7 +165,7 @@ def _repeated(runner: Runner, bytes_of: Callable[[Sequence[int]], Floats], contr
 def _evaluation(run: Observed, bytes_of: Floats) -> Evaluation:
     if run.failure is not None:
         raise Stopped(everywhere("could-not-run", run.failure))
-    found = reported(run.journal, evaluations(run.journal, bytes_of))
+    found = reported(run.journal, bytes_of)
     if found is None:
         raise Stopped(everywhere("inconclusive", "the run printed no score"))
     if isinstance(found, Unreconciled):
@@ -172,12 +178,6 @@ def _unreconciled(found: Unreconciled) -> str:
     return (
         f"no losses that were seen add up to the printed result ({found.score.label}: {loss}{found.score.val_bpb} BPB)"
     )
-
-
-def _cut_all(
-    runner: Runner, recipe: Recipe, bytes_of: Callable[[Sequence[int]], Floats], control: Control, seed: int
-) -> list[tuple[Cut, Change]]:
-    return _compared(runner, recipe, bytes_of, control, cuts(control.evaluation, control.suspected), seed)
 
 
 def _compared(

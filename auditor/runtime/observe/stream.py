@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 UNKNOWN = -1
 _AMBIGUOUS = -2
 _SHORTEST = 3
-"""Tokens in a row that must fit together: two can meet by chance (measured; see docs/probe.md)."""
+"""Tokens in a row that must fit together: two can meet by chance."""
 
 
 class Stream:
