@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from auditor.cli import audit_one, experiment, open_submission
+from auditor.cli.steps import audit_one, experiment, open_submission
 from auditor.experiment.smoke import smoke
 from auditor.verdict import PgolfError
 from benchmarks.corpus import SEED, arguments, chosen

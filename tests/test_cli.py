@@ -17,6 +17,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from auditor import cli
+from auditor.cli import auditing
+from auditor.cli.steps import settings_from
 from auditor.demo import MINIATURES
 from auditor.verdict import Claims, Outcome, PgolfError, Report, ScriptInfo, Target
 
@@ -66,7 +68,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
             raise RuntimeError("a bug of ours")
         return report(target)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cli, "audit_one", audit_one)
+    monkeypatch.setattr(auditing, "audit_one", audit_one)
 
 
 # The documented rows, on real input where real input can lead there.
@@ -174,7 +176,7 @@ def test_a_malformed_setting_is_named_with_an_example(pair: str) -> None:
 
 
 def test_a_setting_may_hold_equals_signs_and_nothing() -> None:
-    assert cli.settings_from(["A=b=c", "B="]) == {"A": "b=c", "B": ""}
+    assert settings_from(["A=b=c", "B="]) == {"A": "b=c", "B": ""}
 
 
 def test_settings_decide_what_ran() -> None:
@@ -210,7 +212,7 @@ def test_output_goes_to_the_file_and_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_a_missing_output_directory_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "audit_one", lambda *_, **__: pytest.fail("audited before looking at --output"))
+    monkeypatch.setattr(auditing, "audit_one", lambda *_, **__: pytest.fail("audited before looking at --output"))
     result = pgolf("audit", LEGAL, "--output", tmp_path / "absent" / "report.txt")
     assert result.exit_code == 2
     assert "mkdir -p" in one_line_on_stderr(result)
@@ -310,8 +312,8 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
 def test_an_interrupt_exits_with_130_and_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "report.txt"
     code = (
-        "import time; from auditor import cli\n"
-        "cli.audit_one = lambda *a, **k: (print('busy', flush=True), time.sleep(60))\n"
+        "import time; from auditor import cli; from auditor.cli import auditing\n"
+        "auditing.audit_one = lambda *a, **k: (print('busy', flush=True), time.sleep(60))\n"
         "cli.main()"
     )
     process = subprocess.Popen(

@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from auditor import demo
-from auditor.cli import app, audit_one
+from auditor.cli import app
+from auditor.cli.steps import audit_one
 from auditor.demo import MINIATURES, Miniature
 from tests.rename_script import renamed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.cli import audit_one
+from auditor.cli.steps import audit_one
 from auditor.demo import MINIATURES
 from auditor.submission.claims import Claim, declared
 
