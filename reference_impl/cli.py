@@ -185,38 +185,19 @@ def show(preset: str, config: RunConfig) -> None:
 
 def run(preset: str, config: RunConfig, data: Path, out: Path) -> None:
     """Train on all processes that torchrun started, with a bar on the first when someone watches."""
-    import torch
-    import torch.distributed as dist
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
     from reference_impl.data.dataset import open_dataset
-    from reference_impl.optim.world import world_from_environment
+    from reference_impl.optim.world import meeting
+    from reference_impl.progress import training
     from reference_impl.train import LOG, MODEL
     from reference_impl.train import train as train_model
 
-    world = world_from_environment()
     dataset = open_dataset(data, config.model.vocab)
     out.mkdir(parents=True, exist_ok=True)
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
-    elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # what runs on a CPU is too small to share, and many times slower on busy cores
-    if world.size > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
-    console = Console(stderr=True)
-    columns = (TextColumn(preset), BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=world.rank > 0 or not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-        score = train_model(
-            config, dataset, out, world, device, lambda share, line: bar.update(task, completed=share, description=line)
-        )
-    if world.rank == 0:
-        typer.echo(f"val_loss {score.loss:.4f}  val_bpb {score.bpb:.4f}  {out / MODEL}  {out / LOG}")
-    if world.size > 1:
-        dist.destroy_process_group()
+    with meeting() as (world, device):
+        with training(preset, show=world.rank == 0) as watch:
+            score = train_model(config, dataset, out, world, device, watch)
+        if world.rank == 0:
+            typer.echo(f"val_loss {score.loss:.4f}  val_bpb {score.bpb:.4f}  {out / MODEL}  {out / LOG}")
 
 
 def summary(dataset: object) -> str:

@@ -12,6 +12,8 @@ from reference_impl.config import unknown
 from reference_impl.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+
     from reference_impl.artifact.export import Trained
     from reference_impl.data.dataset import Dataset
     from reference_impl.data.shards import Tokens
@@ -66,9 +68,10 @@ def export(
         from reference_impl.artifact.export import export as make
         from reference_impl.artifact.pack import code_bytes, write
         from reference_impl.evaluate.lines import size_lines
+        from reference_impl.optim.world import own_device
         from reference_impl.progress import busy
 
-        trained = opened(model, "preset", settings)
+        trained = opened(model, "preset", settings, own_device())
         with busy("calibrating, rounding and packing"):
             found = make(trained, None if data is None else bound(data, trained))
         write(out, found.content)
@@ -84,7 +87,7 @@ def evaluate(
 ) -> None:
     """Score a model on the validation split: every token from what comes before it, before anything learns from it.
 
-    On one process; prints the lines of the published logs, which `pgolf records` reads.
+    Prints the lines of the published logs, which `pgolf records` reads. Under torchrun the GPUs share the work.
 
     \b
     Examples:
@@ -97,13 +100,17 @@ def evaluate(
         from reference_impl.evaluate.lines import score_lines
         from reference_impl.evaluate.predictors import make_predictor
         from reference_impl.evaluate.score import evaluate as score
+        from reference_impl.optim.world import meeting
         from reference_impl.progress import counting
 
-        trained = opened(model, predictor, settings)
-        dataset = bound(data, trained)
-        with counting(len(dataset.validation) - 1, "scoring") as watch:
-            found = score(make_predictor(trained.model, trained.config.evaluate), dataset, watch)
-        tell(score_lines(trained.config, found, packed=trained.packed), log)
+        with meeting() as (world, device):
+            trained = opened(model, predictor, settings, device)
+            dataset = bound(data, trained)
+            with counting(len(dataset.validation) - 1, "scoring", show=world.rank == 0) as watch:
+                made = make_predictor(trained.model, trained.config.evaluate, world)
+                found = score(made, dataset, watch, world=world)
+            if world.rank == 0:
+                tell(score_lines(trained.config, found, packed=trained.packed), log)
 
 
 @codec_commands.command()
@@ -134,11 +141,14 @@ def encode(
     """
     with failing():
         require(*NEEDED, "constriction")
+        import torch
+
         from reference_impl.evaluate import codec
         from reference_impl.files import write_whole
         from reference_impl.progress import counting
 
-        trained = opened(model, predictor, settings, on_cpu=True)
+        torch.set_num_threads(1)
+        trained = opened(model, predictor, settings, torch.device("cpu"))
         dataset = bound(data, trained)
         stream = read_tokens(source, dataset)[:tokens]
         with counting(len(stream) - 1, "encoding") as watch:
@@ -173,6 +183,8 @@ def decode(
     """
     with failing():
         require(*NEEDED, "constriction")
+        import torch
+
         from reference_impl.data.shards import write_shard
         from reference_impl.evaluate import codec
         from reference_impl.files import write_whole
@@ -180,7 +192,8 @@ def decode(
 
         if not source.is_file():
             raise InputError(f"there is no file {source}")
-        trained = opened(model, predictor, settings, on_cpu=True)
+        torch.set_num_threads(1)
+        trained = opened(model, predictor, settings, torch.device("cpu"))
         dataset = bound(data, trained)
         content = source.read_bytes()
         with counting(codec.length_of(content), "decoding") as watch:
@@ -192,13 +205,11 @@ def decode(
         typer.echo(f"{out}: {len(tokens):,} tokens")
 
 
-def opened(path: Path, predictor: str, settings: list[str] | None, *, on_cpu: bool = False) -> Trained:
-    """A model on the GPU where there is one, else on one thread, with what the predictor's name and `--set` change.
+def opened(path: Path, predictor: str, settings: list[str] | None, device: torch.device) -> Trained:
+    """A model on a device, with what the predictor's name and `--set` change.
 
     Raises `InputError` where the run does not say what the predictor needs.
     """
-    import torch
-
     from reference_impl.artifact.export import open_model
     from reference_impl.evaluate.predictors import SETTINGS
 
@@ -206,10 +217,7 @@ def opened(path: Path, predictor: str, settings: list[str] | None, *, on_cpu: bo
         raise unknown("predictor", predictor, tuple(SETTINGS))
     changes = {f"evaluate.{key}": value for key, value in SETTINGS[predictor].items()} | pairs(settings, "--set")
     lift_memory_limit()
-    cuda = torch.cuda.is_available() and not on_cpu
-    if not cuda:
-        torch.set_num_threads(1)
-    found = open_model(path, torch.device("cuda" if cuda else "cpu"), changes)
+    found = open_model(path, device, changes)
     if found.config.evaluate.adapt != "none" and not found.config.evaluate.adapt_lr:
         raise InputError("the run names no rate to adapt at; type: --set evaluate.adapt_lr=0.002")
     if predictor == "sliding" and not found.config.evaluate.stride:

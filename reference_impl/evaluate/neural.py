@@ -19,6 +19,7 @@ from reference_impl.evaluate.stream import Network, Rows, Stream
 from reference_impl.evaluate.windows import windows
 from reference_impl.model import GPT, next_token_loss
 from reference_impl.model.gpt import BOS
+from reference_impl.optim.world import ALONE, World
 
 SEQUENCES = 32
 """Sequences in one step of adaptation."""
@@ -66,11 +67,13 @@ class AdaptingPredictor:
 
     Windows belong to the chunk in which they start to predict. Training sees revealed tokens alone: the chunk's own
     sequences, not overlapping, `adapt_epochs` times; the rate falls along half a cosine over the chunks, and the last
-    chunk is not trained on. Adapts a copy of the network. Raises `InputError` for a chunk shorter than a sequence.
+    chunk is not trained on. Processes share the sequences of a step. Adapts a copy of the network. Raises `InputError`
+    for a chunk shorter than a sequence.
     """
 
     model: GPT
     config: EvaluateConfig
+    world: World = ALONE
     _optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,8 +110,12 @@ class AdaptingPredictor:
         for _ in range(self.config.adapt_epochs):
             for x, y in zip(torch.split(x_nt, SEQUENCES), torch.split(y_nt, SEQUENCES), strict=True):
                 device = self.model.embedding.device
+                own = slice(self.world.rank, None, self.world.size)
                 self._optimizer.zero_grad()
-                torch.autograd.backward(next_token_loss(self.model(x.to(device)), y.to(device)))
+                if len(x[own]):
+                    loss = next_token_loss(self.model(x[own].to(device)), y[own].to(device))
+                    torch.autograd.backward(loss * (len(x[own]) / len(x)))
+                self.world.sum_gradients(self._trained)
                 nn.utils.clip_grad_norm_(self._trained, CLIP)
                 self._optimizer.step()
 

@@ -9,6 +9,7 @@ from reference_impl.evaluate.neural import AdaptingPredictor, LoraPredictor, Sli
 from reference_impl.evaluate.ngram import NgramPredictor, TiltPredictor
 from reference_impl.evaluate.stream import Predictor
 from reference_impl.model import GPT
+from reference_impl.optim.world import ALONE, World
 
 OFF = {"adapt": "none", "ngram_weight": "0", "tilt_boost": "0", "temperature": "1"}
 SETTINGS: Mapping[str, Mapping[str, str]] = {
@@ -23,13 +24,13 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
 """What `--predictor NAME` changes in the `evaluate` section of the run; `preset` is the run's own."""
 
 
-def make_predictor(model: GPT, config: EvaluateConfig) -> Predictor:
-    """The predictor that the settings describe; leaves the model as it is."""
+def make_predictor(model: GPT, config: EvaluateConfig, world: World = ALONE) -> Predictor:
+    """The predictor that the settings describe, whose training `world` shares; leaves the model as it is."""
     predictor: Predictor
     if config.adapt == "lora":
         predictor = LoraPredictor(model, config)
     elif config.adapt != "none":
-        predictor = AdaptingPredictor(model, config)
+        predictor = AdaptingPredictor(model, config, world)
     else:
         predictor = SlidingPredictor(at_temperature(model, config.temperature), config.sequence, config.stride)
     if config.ngram_weight > 0:

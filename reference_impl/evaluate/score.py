@@ -14,6 +14,7 @@ from reference_impl.data.dataset import Dataset
 from reference_impl.data.shards import Tokens
 from reference_impl.evaluate.stream import IllegalError, Known, NetworkRows, Predictor, Row, Rows, Stream
 from reference_impl.log import Score
+from reference_impl.optim.world import ALONE, World
 
 TOLERANCE = 1e-6
 """How far the logarithm of a row's whole mass may lie from 0."""
@@ -22,7 +23,12 @@ BATCH_TOKENS = 65_536
 
 
 def score(
-    predictor: Predictor, tokens: Tokens, watch: Callable[[int], None] = lambda done: None, *, batch: int = BATCH_TOKENS
+    predictor: Predictor,
+    tokens: Tokens,
+    watch: Callable[[int], None] = lambda done: None,
+    *,
+    batch: int = BATCH_TOKENS,
+    world: World = ALONE,
 ) -> Tensor:
     """Nats of each token but the first, (n - 1), float64.
 
@@ -35,7 +41,7 @@ def score(
         rows = next_rows(predictor, stream)
         if isinstance(rows, NetworkRows):
             # Normalised by the scorer itself, and a function of the windows alone: the rows can be had all at once.
-            found = rows.nats(batch)
+            found = rows.nats(batch, world)
             if not found.isfinite().all():
                 raise IllegalError(f"the network's logits after token {rows.first - 1} are no numbers any more")
             nats[rows.first - 1 : rows.first - 1 + rows.count] = found
@@ -83,10 +89,12 @@ def one_by_one(predictor: Predictor, stream: Stream) -> Iterator[tuple[int, Row]
         predictor.learn(stream)
 
 
-def evaluate(predictor: Predictor, data: Dataset, watch: Callable[[int], None] = lambda done: None) -> Score:
+def evaluate(
+    predictor: Predictor, data: Dataset, watch: Callable[[int], None] = lambda done: None, *, world: World = ALONE
+) -> Score:
     """Score the whole validation split: BPB = sum of nats / ln 2 / sum of bytes, in float64."""
     started = time.perf_counter()
-    nats = score(predictor, data.validation, watch).sum().item()
+    nats = score(predictor, data.validation, watch, world=world).sum().item()
     return Score(
         nats / (len(data.validation) - 1), nats / math.log(2) / data.validation_bytes, time.perf_counter() - started
     )

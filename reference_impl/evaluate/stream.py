@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from reference_impl.data.shards import Tokens
 from reference_impl.errors import InputError
 from reference_impl.evaluate.windows import Window
+from reference_impl.optim.world import World
 
 Row = np.ndarray[Any, np.dtype[np.float64]]
 """Log-probabilities (nats) of all v tokens of the vocabulary."""
@@ -128,20 +129,28 @@ class NetworkRows(Rows):
                 self._logits = run(self._network, self._tokens[window.start : window.end])[0]
         return log_softmax(self._logits[target - 1 - self._windows[self._at].start])
 
-    def nats(self, batch_tokens: int) -> Tensor:
-        """The scorer's shortcut: nats of all its targets, (count), float64, several windows at a time."""
+    def nats(self, batch_tokens: int, world: World) -> Tensor:
+        """The scorer's shortcut: nats of all its targets, (count), float64, several windows at a time.
+
+        Processes take the batches in turn; each finds the same bits for a batch, so the sum of all is what one finds.
+        """
         length = self._windows[0].end - self._windows[0].start  # of all of them
         size = max(batch_tokens // length, 1)
-        found = []
-        for at in range(0, len(self._windows), size):
+        found = torch.zeros(self.count, dtype=torch.float64)
+        for number, at in enumerate(range(0, len(self._windows), size)):
+            if number % world.size != world.rank:
+                continue
             batch = self._windows[at : at + size]
             logits_btv = run(self._network, np.stack([self._tokens[each.start : each.end] for each in batch]))
             counted = torch.cat(
                 [row[each.first - 1 - each.start :] for each, row in zip(batch, logits_btv, strict=True)]
             ).double()
             targets = np.concatenate([self._tokens[each.first : each.end + 1] for each in batch]).astype(np.int64)
-            found.append(F.cross_entropy(counted, torch.from_numpy(targets).to(counted.device), reduction="none"))
-        return torch.cat(found).cpu()
+            first = batch[0].first - self.first
+            found[first : first + len(targets)] = F.cross_entropy(
+                counted, torch.from_numpy(targets).to(counted.device), reduction="none"
+            )
+        return world.sum(found)
 
 
 class ReplayedRows(Rows):

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import multiprocessing
 
 import pytest
 
@@ -21,6 +22,7 @@ from reference_impl.evaluate.score import evaluate, score
 from reference_impl.evaluate.stream import ChangedRows, IllegalError, Known, Live
 from reference_impl.evaluate.windows import windows
 from reference_impl.model import GPT, next_token_loss
+from reference_impl.optim.world import World
 
 VOCAB, LENGTH = 48, 16
 SMALL = ModelConfig(
@@ -370,3 +372,30 @@ def test_a_decoder_needs_no_tokens(model, tokens):
     stream = Live(len(tokens), int(tokens[0]))
     row = NgramPredictor(Plain(model), VOCAB, 0.3, 4).ahead(stream).row(1)
     assert np.array_equal(row, next(replayed_rows(NgramPredictor(Plain(model), VOCAB, 0.3, 4), tokens)))
+
+
+def one_of_two(rank, folder, model, settings, tokens):
+    """One of two processes; each writes what it found."""
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    world = World(rank, 2)
+    nats = score(make_predictor(model, settings, world), tokens, batch=2 * LENGTH, world=world)
+    np.save(folder / f"{rank}.npy", nats.numpy())
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["sliding", "sgd", "adamw"])
+def test_two_processes_find_what_one_finds(model, tokens, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    settings = config(**SETTINGS[name])
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=one_of_two, args=(rank, tmp_path, model, settings, tokens)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(timeout=60)
+    assert [process.exitcode for process in both] == [0, 0]
+    one, two = (np.load(tmp_path / f"{rank}.npy") for rank in (0, 1))
+    alone = score(make_predictor(model, settings), tokens, batch=2 * LENGTH).numpy()
+    assert np.array_equal(one, two)
+    # Without training the batches are the same; with it, gradients are added up in another order.
+    np.testing.assert_allclose(one, alone, rtol=0 if name == "sliding" else 1e-4)
