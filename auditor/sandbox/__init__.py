@@ -18,11 +18,22 @@ from __future__ import annotations
 
 from auditor.sandbox.command import WORKSPACE, interpreter
 from auditor.sandbox.launch import availability, run
-from auditor.sandbox.model import Available, Limits, Mount, NoSandbox, Outcome, Status, Unavailable
+from auditor.sandbox.model import (
+    Access,
+    Available,
+    Limits,
+    Mount,
+    NoSandbox,
+    Outcome,
+    Status,
+    Unavailable,
+    Watcher,
+)
 from auditor.sandbox.result import BadResult, decode
 
 __all__ = [
     "WORKSPACE",
+    "Access",
     "Available",
     "BadResult",
     "Limits",
@@ -31,6 +42,7 @@ __all__ = [
     "Outcome",
     "Status",
     "Unavailable",
+    "Watcher",
     "availability",
     "decode",
     "interpreter",

@@ -1,8 +1,9 @@
 """The bubblewrap command that makes the walls, and what of the host can be seen through them.
 
-Everything is mounted read-only but one folder in memory, `/tmp`, which is bounded in size. `/dev` is read-only, without
-terminals and without `/dev/zero` (shared mappings of it escape the watch on memory). The user is unprivileged: in a
-user namespace of its own where pgolf runs as an ordinary user; with a number that nobody else has where pgolf is root.
+Everything is mounted read-only but one folder in memory, `/tmp`, which is bounded in size, and the GPUs that a run is
+given. `/dev` is read-only, without terminals and without `/dev/zero` (shared mappings of it escape the watch on
+memory). The user is unprivileged: in a user namespace of its own where pgolf runs as an ordinary user; with a number
+that nobody else has where pgolf is root.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from auditor.sandbox.model import Limits, Mount
+from auditor.sandbox.model import Access, Limits, Mount
 
 WORKSPACE = Path("/tmp/work")
 """Where the program finds its workspace, and its working directory."""
@@ -47,7 +48,13 @@ def interpreter() -> list[Mount]:
     return [Mount(part, part) for part in outside]
 
 
-def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits: Limits, seccomp: int) -> list[str]:
+HOSTS = Path(__file__).with_name("hosts")
+"""The names of a machine without network."""
+
+
+def bubblewrap(
+    bwrap: str, *, uid: int | None, readonly: Sequence[Mount], access: Access, limits: Limits, seccomp: int
+) -> list[str]:
     """The command up to the program; `seccomp` is a descriptor from which bwrap reads the filter.
 
     `uid` is what the program's first process will change to, for which it is left the capability; None where a user
@@ -68,27 +75,33 @@ def bubblewrap(bwrap: str, *, uid: int | None, readonly: Sequence[Mount], limits
         if place.exists():
             command += bind(Mount(place, place))
     command += ["--proc", "/proc"]
-    for hidden in covered():
+    for hidden in covered((*SHOWN, "driver") if access.devices else SHOWN):
         folder = os.path.isdir(hidden)
         command += ["--tmpfs", hidden, "--remount-ro", hidden] if folder else ["--ro-bind", "/dev/null", hidden]
     command += ["--tmpfs", "/dev"]
     for device in DEVICES:
         command += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    for path in access.devices:
+        command += ["--dev-bind", str(path), str(path)]
     for link, name in (("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr")):
         command += ["--symlink", link, f"/dev/{name}"]
     command += ["--symlink", "/tmp", "/dev/shm", "--remount-ro", "/dev"]
     command += ["--perms", "1777", "--size", str(limits.disk_mb << 20), "--tmpfs", "/tmp"]
+    if access.peers:
+        command += bind(Mount(HOSTS, Path("/etc/hosts")))
+    if access.devices:
+        command += ["--ro-bind", "/sys", "/sys"]
     for mount in (*interpreter(), *readonly):
         command += bind(mount)
     return [*command, "--remount-ro", "/", "--chdir", "/", "--seccomp", str(seccomp), "--"]
 
 
-def covered() -> list[str]:
+def covered(shown: Sequence[str]) -> list[str]:
     """Of /proc, what is covered: all but processes, links to them, what is shown, and what only root can read."""
     return sorted(
         entry.path
         for entry in os.scandir("/proc")
-        if not (entry.name.isdigit() or entry.name in SHOWN or entry.is_symlink())
+        if not (entry.name.isdigit() or entry.name in shown or entry.is_symlink())
         and entry.stat().st_mode & stat.S_IROTH
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from auditor.sandbox.model import Available, Limits, Mount, NoSandbox, Outcome, Status, Unavailable
+from auditor.sandbox.model import Access, Available, Limits, Mount, NoSandbox, Outcome, Status, Unavailable, Watcher
 from auditor.sandbox.seccomp import MACHINES
 
 
@@ -24,20 +24,23 @@ def run(
     env: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     collect: Sequence[str] = (),
+    access: Access | None = None,
+    watcher: Watcher | None = None,
 ) -> Outcome:
     """Run a program that nobody trusts, and wait for its end.
 
     `workspace` is a folder that is copied to `WORKSPACE`, where the program starts and may write; nothing is written
     back. `readonly` names what it sees beside the system and this Python. `env` is its whole environment, but for PATH,
     HOME, TMPDIR, LANG and USER where it does not set them. `collect` names files in the workspace that are wanted
-    afterwards: they are in `Outcome.files`, for `decode`, or in `Outcome.refused`.
+    afterwards: they are in `Outcome.files`, for `decode`, or in `Outcome.refused`. `watcher` hears what the program
+    says while it runs, and may end it.
 
     Raises `NoSandbox` where the sandbox does not work. Everything else that goes wrong is an outcome.
     """
     found = availability()
     if isinstance(found, Unavailable):
         raise NoSandbox(f"no sandbox: {found.reason}; remedy: {found.remedy}")
-    return execute(found.bwrap, argv, workspace, readonly, env or {}, limits or Limits(), collect)
+    return execute(found.bwrap, argv, workspace, readonly, env or {}, limits or Limits(), collect, access, watcher)
 
 
 def execute(
@@ -48,11 +51,13 @@ def execute(
     env: Mapping[str, str],
     limits: Limits,
     wanted: Sequence[str],
+    access: Access | None = None,
+    watcher: Watcher | None = None,
 ) -> Outcome:
     """`run` with the bubblewrap that is given, working or not; without a workspace the folder is empty."""
     from auditor.sandbox.session import Broken, Session  # its imports are there on Linux only
 
-    with Session(limits) as session:
+    with Session(limits, access or Access(), watcher) as session:
         try:
             session.build(bwrap, readonly)
             session.stage(workspace)

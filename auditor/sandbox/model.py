@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from auditor.verdict import PgolfError
 
@@ -60,6 +61,28 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Access:
+    """What a run is let through the walls to, beyond files: nothing, unless it trains on this machine."""
+
+    peers: bool = False
+    """Its processes may look up the name `localhost` and the network interfaces, of which there is the loopback: this
+    is how those of one process group find each other (gloo and NCCL ask for the interfaces by AF_NETLINK)."""
+    devices: tuple[Path, ...] = ()
+    """Device files that it may read and write: GPUs. It then sees /sys and /proc/driver too, read-only, and may reserve
+    any amount of address space, as CUDA does."""
+
+
+class Watcher(Protocol):
+    """Who follows a run while it runs. Times are seconds since the program started, by the clock of the host."""
+
+    def hear(self, stream: int, data: bytes, seconds: float) -> None:
+        """Take a piece of standard output (1) or error (2), as soon as it is written; it need not end with a line."""
+
+    def stop(self, seconds: float) -> str | None:
+        """Why the run is to be ended now; None to let it go on. Asked several times a second."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended, what it used and what it left. All text and all files are hostile input."""
 
@@ -83,6 +106,8 @@ class Outcome:
     """The collected files, by name."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be collected, by name, and why."""
+    left: Mapping[str, int] = field(default_factory=dict)
+    """Bytes of every plain file that the workspace held in the end, by path in it."""
 
 
 @dataclass(frozen=True)

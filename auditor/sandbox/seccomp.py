@@ -106,6 +106,9 @@ NAMESPACES = 0x7E020080
 """CLONE_NEW* for namespaces: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWTIME."""
 FAMILIES = (1, 2, 10)
 """AF_UNIX, AF_INET, AF_INET6: what programs expect to exist; the network behind them is empty."""
+AF_NETLINK = 16
+"""Asks the kernel for network interfaces, of which the sandbox has the loopback alone. To change them takes a
+capability that no program there has."""
 TERMINAL_INPUT = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX type into a terminal (CVE-2017-5226, CVE-2023-28339)."""
 RLIMIT_CORE = 4
@@ -117,12 +120,12 @@ def refuse(error: int) -> Instruction:
     return Instruction(RETURN, ERRNO | error)
 
 
-def conditions() -> dict[str, list[Instruction]]:
+def conditions(families: tuple[int, ...] = FAMILIES) -> dict[str, list[Instruction]]:
     """What becomes of the calls that are judged by their arguments; each block ends in a return."""
     allow = Instruction(RETURN, ALLOW)
     family = [
         Instruction(LOAD, argument(0)),
-        *(Instruction(EQUAL, known, yes=len(FAMILIES) - place) for place, known in enumerate(FAMILIES)),
+        *(Instruction(EQUAL, known, yes=len(families) - place) for place, known in enumerate(families)),
         refuse(errno.EAFNOSUPPORT),
         allow,
     ]
@@ -172,8 +175,8 @@ def conditions() -> dict[str, list[Instruction]]:
     }
 
 
-def program(machine: Machine) -> list[Instruction]:
-    """The filter for an architecture: one block a system call, so that no jump is long."""
+def program(machine: Machine, *, peers: bool = False) -> list[Instruction]:
+    """The filter for an architecture: one block a system call, so that no jump is long; `peers` is `Access.peers`."""
     filter_ = [
         Instruction(LOAD, ARCHITECTURE),
         Instruction(EQUAL, machine.audit, yes=1),
@@ -182,7 +185,7 @@ def program(machine: Machine) -> list[Instruction]:
         Instruction(GREATER, LAST, no=1),
         refuse(errno.ENOSYS),
     ]
-    special = conditions()
+    special = conditions((*FAMILIES, AF_NETLINK) if peers else FAMILIES)
     for name, numbers in NUMBERS.items():
         number = numbers[machine.column]
         if number is not None:
@@ -191,6 +194,6 @@ def program(machine: Machine) -> list[Instruction]:
     return [*filter_, Instruction(RETURN, ALLOW)]
 
 
-def assemble(architecture: str) -> bytes:
+def assemble(architecture: str, *, peers: bool = False) -> bytes:
     """The filter as bytes for `bwrap --seccomp`; raises `KeyError` on an architecture that is not known."""
-    return b"".join(instruction.pack() for instruction in program(MACHINES[architecture]))
+    return b"".join(instruction.pack() for instruction in program(MACHINES[architecture], peers=peers))

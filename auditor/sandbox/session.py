@@ -27,8 +27,8 @@ from typing import Any, Self
 
 from auditor.sandbox import seccomp
 from auditor.sandbox.command import WORKSPACE, bubblewrap, own_uid
-from auditor.sandbox.model import Limits, Mount, Outcome, Status
-from auditor.sandbox.result import BadResult, collect
+from auditor.sandbox.model import Access, Limits, Mount, Outcome, Status, Watcher
+from auditor.sandbox.result import BadResult, collect, sizes
 from auditor.sandbox.watch import exact_memory, memory_left, usage
 
 INSIDE = Path(__file__).with_name("inside.py")
@@ -55,8 +55,10 @@ class Broken(Exception):
 class Session:
     """One run, used once: `build`, `stage`, `start`, `watch`, `outcome`; leaving the context ends everything."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, access: Access, watcher: Watcher | None) -> None:
         self.limits = limits
+        self.access = access
+        self.watcher = watcher
         self.uid = own_uid()
         self.held = ExitStack()
         self.bwrap: subprocess.Popen[bytes] | None = None
@@ -93,9 +95,11 @@ class Session:
         self.host.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.host.settimeout(START_S)
         filter_ = self.hold(os.memfd_create("seccomp"))
-        os.write(filter_, seccomp.assemble(os.uname().machine))
+        os.write(filter_, seccomp.assemble(os.uname().machine, peers=self.access.peers))
         os.lseek(filter_, 0, os.SEEK_SET)
-        walls = bubblewrap(bwrap, uid=self.uid, readonly=readonly, limits=self.limits, seccomp=filter_)
+        walls = bubblewrap(
+            bwrap, uid=self.uid, readonly=readonly, access=self.access, limits=self.limits, seccomp=filter_
+        )
         first = [os.path.realpath(sys.executable), "-I", "-S", "-c", INSIDE.read_text(), str(theirs.fileno())]
         with theirs:
             self.spawn(walls + first, (theirs.fileno(), filter_))
@@ -173,10 +177,11 @@ class Session:
     def limit(self) -> None:
         """Set what the kernel bounds by itself on the first process, from which the program inherits it."""
         limits = self.limits
+        reserved = resource.RLIM_INFINITY if self.access.devices else (limits.memory_mb << 20) + ROOM
         for kind, wanted in {
             resource.RLIMIT_CPU: math.ceil(limits.cpu_s) + 1,
             resource.RLIMIT_DATA: limits.memory_mb << 20,
-            resource.RLIMIT_AS: (limits.memory_mb << 20) + ROOM,
+            resource.RLIMIT_AS: reserved,
             resource.RLIMIT_NPROC: limits.processes + SPARE,
             resource.RLIMIT_FSIZE: limits.file_mb << 20,
             resource.RLIMIT_NOFILE: limits.open_files,
@@ -185,7 +190,7 @@ class Session:
             resource.RLIMIT_CORE: 1,  # unlike 0 it also keeps a crash from the host's crash handler, a root (core(5))
         }.items():
             _, hard = resource.prlimit(self.pid, kind)
-            value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            value = min((each for each in (wanted, hard) if each != resource.RLIM_INFINITY), default=hard)
             resource.prlimit(self.pid, kind, (value, value))
 
     def watch(self) -> None:
@@ -228,6 +233,8 @@ class Session:
             self.stopped = Status.XX, f"this machine has less than {LEAST_LEFT:.0%} of its memory left"
         elif disk.f_files - disk.f_ffree > limits.files:
             self.stopped = Status.SG, f"files: {disk.f_files - disk.f_ffree:,} at a time, {limits.files:,} allowed"
+        elif self.watcher is not None and (reason := self.watcher.stop(elapsed)) is not None:
+            self.stopped = Status.TO, reason
 
     def read(self, stream: int) -> bool:
         """Take what a stream has; False when that is nothing."""
@@ -237,6 +244,8 @@ class Session:
             return False
         room = self.limits.output_bytes - sum(map(len, self.output.values()))
         self.output[stream] += data[:room]
+        if self.watcher is not None and data:
+            self.watcher.hear(1 + self.streams.index(stream), data[:room], time.monotonic() - self.started)
         if len(data) > room:
             self.truncated = True
             self.stopped = self.stopped or (Status.SG, f"output: more than {self.limits.output_bytes:,} bytes")
@@ -286,6 +295,7 @@ class Session:
             reason=reason,
             files=files,
             refused=refused,
+            left=sizes(self.work),
         )
 
     def verdict(self) -> tuple[Status, int | None, int | None, str | None]:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.sandbox.seccomp import (
+    AF_NETLINK,
     ALLOW,
     ERRNO,
     FAMILIES,
@@ -31,9 +32,9 @@ NAMES = st.sampled_from(sorted(NUMBERS))
 MACHINE = st.sampled_from(sorted(MACHINES))
 
 
-def answer(machine: str, number: int, arguments: list[int], audit: int | None = None) -> int:
+def answer(machine: str, number: int, arguments: list[int], audit: int | None = None, *, peers: bool = False) -> int:
     """What the kernel would answer: `struct seccomp_data` through the program (bpf(4))."""
-    assembled = assemble(machine)
+    assembled = assemble(machine, peers=peers)
     program = list(struct.iter_unpack("<HBBI", assembled))
     audit = MACHINES[machine].audit if audit is None else audit
     data = struct.pack("<IIQ6Q", number, audit, 0, *arguments)
@@ -73,6 +74,19 @@ def test_listed_calls_are_judged(machine: str, name: str, arguments: list[int]) 
     number = NUMBERS[name][MACHINES[machine].column]
     if number is not None:
         assert answer(machine, number, arguments) == expected(name, arguments)
+
+
+@given(MACHINE, NAMES, ARGUMENTS)
+def test_with_peers_one_more_family_of_sockets_is_there_and_nothing_else(
+    machine: str, name: str, arguments: list[int]
+) -> None:
+    number = NUMBERS[name][MACHINES[machine].column]
+    if number is not None:
+        asks = name in ("socket", "socketpair") and arguments[0] & 0xFFFFFFFF == AF_NETLINK
+        wanted = ALLOW if asks else answer(machine, number, arguments)
+        assert answer(machine, number, arguments, peers=True) == wanted
+        netlink = [AF_NETLINK, *arguments[1:]]
+        assert (answer(machine, number, netlink, peers=True) == ALLOW) or name not in ("socket", "socketpair")
 
 
 @given(
