@@ -123,7 +123,7 @@ def chain(folder: Path, steps: int) -> tuple[Sheet, bool]:
     out = folder / "run"
     out.mkdir(parents=True, exist_ok=True)
     sheet.add(
-        "train: SWA of EMA, late QAT; flat", lambda: train(config, data, out, World(), CPU, lambda *_: None), size
+        "train: SWA of EMA, late QAT; flat", lambda: train(config, data, out, World(), CPU, lambda *_: None).score, size
     )
     trained = open_model(out / MODEL, CPU)
     rounded(sheet, trained, data)

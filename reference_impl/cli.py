@@ -195,7 +195,7 @@ def run(preset: str, config: RunConfig, data: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with meeting() as (world, device):
         with training(preset, show=world.rank == 0) as watch:
-            score = train_model(config, dataset, out, world, device, watch)
+            score = train_model(config, dataset, out, world, device, watch).score
         if world.rank == 0:
             typer.echo(f"val_loss {score.loss:.4f}  val_bpb {score.bpb:.4f}  {out / MODEL}  {out / LOG}")
 

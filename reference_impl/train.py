@@ -11,7 +11,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -45,6 +45,17 @@ def loss_of(model: GPT, x_bt: Tensor, y_bt: Tensor, *, recur: bool, bits: int, d
     if bits:
         return next_token_loss(functional_call(model, fake_quantized(model, bits), (x_bt,), options), y_bt)
     return next_token_loss(model(x_bt, **options), y_bt)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run ended."""
+
+    steps: int
+    seconds: float
+    """Of training, validation not counted."""
+    score: Score
+    """Of the exported weights, before rounding."""
 
 
 @dataclass
@@ -138,10 +149,10 @@ def flat(table: dict[str, object]) -> dict[str, object]:
     return joined
 
 
-def train(config: RunConfig, data: Dataset, out: Path, world: World, device: torch.device, watch: Watch) -> Score:
+def train(config: RunConfig, data: Dataset, out: Path, world: World, device: torch.device, watch: Watch) -> Trained:
     """Train, from the checkpoint in `out` where there is one; leaves `model.pt` and `train.log` there.
 
-    Returns the score of the exported weights. Raises `InputError` when the data does not fit, when the number of
+    Raises `InputError` when the data does not fit, when the number of
     processes does not divide the micro-batches, or when `out` holds another run.
     """
     if config.train.micro_batches % world.size:
@@ -180,9 +191,11 @@ def train(config: RunConfig, data: Dataset, out: Path, world: World, device: tor
     dialect.say(run.averages.export())
     score = validate(run.model, data, config, world, recur=True)
     dialect.exported(score)
+    trained = Trained(run.step, run.seconds, score)
     if world.rank == 0:
-        checkpoint.save(out / MODEL, {"config": as_dict(config), "model": run.model.state_dict()})
-    return score
+        state = {"config": as_dict(config), "model": run.model.state_dict(), "trained": asdict(trained)}
+        checkpoint.save(out / MODEL, state)
+    return trained
 
 
 def announce(run: Run, dialect: Dialect) -> None:

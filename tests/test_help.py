@@ -21,27 +21,3 @@ def test_every_command_shows_examples_that_name_it(name: str) -> None:
 
 def test_no_help_line_is_wider_than_the_committed_width() -> None:
     assert [line for text in help_texts().values() for line in text.splitlines() if len(line) > 100] == []
-
-
-def test_only_commands_that_work_are_listed() -> None:
-    listed = help_texts()["pgolf.txt"].split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in listed] == [
-        "audit",
-        "sweep",
-        "diff",
-        "demo",
-        "timeline",
-        "smoke",
-        "probe",
-        "records",
-        "leaderboard",
-        "explain",
-        "rules",
-        "schema",
-        "doctor",
-        "train",
-        "export",
-        "evaluate",
-        "data",
-        "codec",
-    ]

@@ -13,6 +13,7 @@ from auditor.cli import auditing, experiments, looking_up
 from auditor.cli.steps import MEMORY
 from auditor.console import emit
 from reference_impl import cli as reference
+from reference_impl import cli_reproduce
 from reference_impl import cli_scoring as scoring
 
 HELP_WIDTH = 100
@@ -72,6 +73,7 @@ for command in (
 app.add_typer(reference.data_commands)
 app.command()(scoring.export)
 app.command()(scoring.evaluate)
+app.command()(cli_reproduce.reproduce)
 app.add_typer(scoring.codec_commands)
 
 

@@ -43,6 +43,11 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
             dist.all_reduce(parameter.grad)
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
     def reduce_scatter(self, full: Tensor) -> Wait:
         """Start adding up (n, ...) of all processes; each gets its n / size rows."""
         if self.size == 1:

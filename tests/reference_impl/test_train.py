@@ -49,7 +49,7 @@ def data(toy_data, tmp_path_factory):
 
 def go(config, data, out, watch=lambda share, line: None, world=None):
     out.mkdir(exist_ok=True)
-    score = train(config, data, out, world or World(), CPU, watch)
+    score = train(config, data, out, world or World(), CPU, watch).score
     return score, checkpoint.load(out / MODEL, CPU)["model"]
 
 
