@@ -7,16 +7,14 @@ repeat a POST of which it is not known whether it arrived: that is how bots come
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from auditor.github.retry import ATTEMPTS, LONGEST_S, WRITE_INTERVAL_S, Clock, backoff, pause
-from auditor.github.token import Token
+from auditor.github.token import Token, api_url
 from auditor.verdict import PgolfError, Unreachable
 
-API = "https://api.github.com"
 API_VERSION = "2022-11-28"
 PER_PAGE = 100
 MAX_PAGES = 100
@@ -52,7 +50,7 @@ class Client:
     def __init__(self, token: Token | None, *, base_url: str | None = None, clock: Clock | None = None) -> None:
         """Nothing is asked of the network yet.
 
-        `base_url` is the API's; else `GITHUB_API_URL`, which GitHub sets in workflows; else `API`.
+        `base_url` is the API's; see `api_url` for what it is otherwise.
         """
         import github
 
@@ -60,7 +58,7 @@ class Client:
         self._last_write: float | None = None
         self._requester = github.Github(
             auth=github.Auth.Token(token.reveal()) if token else None,
-            base_url=base_url or os.environ.get("GITHUB_API_URL") or API,
+            base_url=base_url or api_url(),
             timeout=TIMEOUT_S,
             retry=None,
             seconds_between_requests=0,

@@ -1,6 +1,7 @@
-"""The token, which comes from the environment and goes into the `Authorization` header, and nowhere else.
+"""The token, and where it is sent.
 
-It is no part of any message, file or repr; no option takes it, for arguments are seen by everyone on a machine.
+It comes from the environment, and goes into the `Authorization` header and nowhere else: it is no part of any message,
+file or repr, and no option takes it, for arguments are seen by everyone on a machine.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 
 from auditor.verdict import PgolfError
 
+API = "https://api.github.com"
 VARIABLES = ("GITHUB_TOKEN", "GH_TOKEN")
 _FORM = re.compile(r"[A-Za-z0-9_.=-]{1,1024}")
 
@@ -48,3 +50,8 @@ def required() -> Token:
     if (token := find()) is None:
         raise PgolfError("posting needs a token in GITHUB_TOKEN or GH_TOKEN; docs/bot.md says with which permissions")
     return token
+
+
+def api_url() -> str:
+    """Where the API is: `GITHUB_API_URL`, which GitHub sets in workflows, else `API`."""
+    return os.environ.get("GITHUB_API_URL") or API

@@ -1,6 +1,6 @@
 """A pull request read from GitHub's API: its changes, and blobs by id. Never a checkout.
 
-Works without a token (60 requests an hour; one audit takes about ten); `GITHUB_TOKEN` is used when set.
+Works without a token (60 requests an hour; one audit takes about ten); `GITHUB_TOKEN` or `GH_TOKEN` is used when set.
 PyGithub is imported only when it is needed, and the rest of the module sees it through `Api`, which a
 test can stand in for.
 """
@@ -8,13 +8,13 @@ test can stand in for.
 from __future__ import annotations
 
 import base64
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
+from auditor.github.token import api_url, find
 from auditor.submission.model import Pull
 from auditor.verdict import PgolfError, Target, Unreachable
 
@@ -147,14 +147,19 @@ class PyGithubApi:
         except ImportError as error:
             way = "pip install PyGithub, or use --mirror GITDIR"
             raise PgolfError(f"reading from GitHub needs PyGithub: {way}") from error
-        token = os.environ.get("GITHUB_TOKEN")
-        auth = github.Auth.Token(token) if token else None
+        token = find()
+        auth = github.Auth.Token(token.reveal()) if token else None
         self._errors: tuple[type[Exception], ...] = (github.GithubException, OSError)
         self._repo = repo
         self._with_token = token is not None
         # No retries and no waiting: the answer to a limit is one line that says what to do.
         self._client = github.Github(
-            auth=auth, timeout=_TIMEOUT_S, retry=None, per_page=100, seconds_between_requests=0
+            auth=auth,
+            base_url=api_url(),
+            timeout=_TIMEOUT_S,
+            retry=None,
+            per_page=100,
+            seconds_between_requests=0,
         )
 
     @cached_property
