@@ -1,0 +1,83 @@
+"""Writing on GitHub: the options of it, and the command post."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditor.cli.failing import failing
+from auditor.console import emit
+from auditor.verdict import PgolfError
+
+if TYPE_CHECKING:
+    from auditor.github.draft import Draft
+
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="LOGIN",
+        help="The account that the token writes as, where it may not ask: 'github-actions[bot]' in a workflow.",
+    ),
+]
+
+Label = Annotated[bool, typer.Option("--label", help="Also set a label with the verdict, such as 'pgolf: clean'.")]
+
+
+def post(
+    draft: Annotated[
+        Path,
+        typer.Argument(metavar="DRAFT", help="What pgolf review --draft has written.", show_default=False),
+    ],
+    as_login: As = None,
+    head: Annotated[
+        str | None, typer.Option("--head", metavar="SHA", help="Refuse a draft of any other commit than this.")
+    ] = None,
+    label: Label = False,
+    hint: Annotated[
+        Path | None,
+        typer.Option("--hint", metavar="FILE", help="pgolf smoke --format json of a job that is not trusted."),
+    ] = None,
+) -> None:
+    """Post a review that another job wrote: one comment and one check run, created or brought up to date.
+
+    Nothing is written when nothing changed, and nothing when the pull request has moved on since the draft was made.
+    The token is taken from GITHUB_TOKEN or GH_TOKEN. DRAFT comes from pgolf review 715 --draft 715.json.
+
+    \b
+    Examples:
+      pgolf post 715.json
+      pgolf post 715.json --as 'github-actions[bot]'   in a workflow
+    """
+    with failing(None):
+        from auditor.github.draft import loads
+        from auditor.github.hint import sentence
+
+        try:
+            text = draft.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PgolfError(f"{draft}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+        found = loads(text)
+        if head is not None and found.head != head:
+            raise PgolfError(f"{draft} is of commit {found.head[:12]}, not of {head[:12]!r}")
+        emit(posted(found, as_login, label=label, hint=None if hint is None else sentence(hint)), None)
+
+
+def posted(draft: Draft, as_login: str | None, *, label: bool, hint: str | None = None) -> str:
+    """Post a draft with the token of the environment; returns a line on what was done."""
+    from auditor.github.account import own
+    from auditor.github.client import Client
+    from auditor.github.post import post as send
+    from auditor.github.token import required
+
+    client = Client(required())
+    done = send(client, own(client, as_login), draft, label=label, hint=hint)
+    parts = [f"comment {done.comment}"]
+    parts.append(
+        f"check run {done.check_run}" if done.check_run else "no check run (only an app's token can write one)"
+    )
+    if label:
+        parts.append("label changed" if done.label else "label unchanged")
+    return f"pgolf: {draft.repo} pull request {draft.pr} at {draft.head[:12]}: {', '.join(parts)}\n"
