@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import auditing, experiments, looking_up, posting, watching
+from auditor.cli import auditing, experiments, looking_up, posting, reviewing, watching
 from auditor.cli.steps import MEMORY
 from auditor.console import emit
 from reference_impl import cli as reference
@@ -63,6 +63,7 @@ for command in (
     experiments.probe,
     auditing.records,
     auditing.leaderboard,
+    reviewing.review,
     posting.post,
     watching.watch,
     looking_up.explain,

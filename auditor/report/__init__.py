@@ -40,7 +40,7 @@ def render(
 
         return github.render(reports)
     if fmt == "markdown":
-        from auditor.report import markdown
+        from auditor.review import render as review
 
-        return "\n---\n\n".join(markdown.render(report, rules, rulings) for report in reports)
+        return "\n---\n\n".join(review(report, rules=rules, rulings=rulings).body for report in reports)
     raise PgolfError(f"unknown format {fmt!r}; choose one of {', '.join(FORMATS)}")

@@ -21,7 +21,7 @@ _UNSAFE = re.compile(
 )
 _SPACES = re.compile(r"[ \t\r\n\f\v\x85\u2028\u2029]+")
 
-_MARKDOWN_PUNCTUATION = re.compile(r"[\\`*_{}\[\]()#+!|~$=-]")
+_MARKDOWN_PUNCTUATION = re.compile(r"[\\`*_\[\]#|~$]|^[-+=]")
 _MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Where GitHub makes something out of plain text after Markdown is done: mentions and e-mail addresses,
 # issue numbers, links, emoji (which may be images). Backslashes do not stop these.
@@ -29,7 +29,7 @@ _GITHUB_TRIGGER = re.compile(
     r"(?<=@)|(?<=#)(?=\d)|(?<=:)(?=[\w/+-])|(?i:(?<=\bwww)(?=\.)|(?<=\bGH)(?=-\d))",
 )
 _COMMIT_ID = re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,40}\b", re.IGNORECASE)
-_ORDERED_LIST = re.compile(r"^(\d{1,9})\.")
+_ORDERED_LIST = re.compile(r"^(\d{1,9})(?=[.)])")
 
 
 def clip(text: str, limit: int) -> str:
@@ -63,7 +63,7 @@ def markdown_text(text: str, limit: int = 300) -> str:
     plain = _COMMIT_ID.sub(lambda found: re.sub(".{6}", r"\g<0>\0", found[0]), plain)
     plain = re.sub("[&<>]", lambda found: _MARKDOWN_ENTITIES[found[0]], plain)
     plain = _MARKDOWN_PUNCTUATION.sub(lambda found: "\\" + found[0], plain)
-    return _ORDERED_LIST.sub(r"\1\\.", plain).replace("\0", _ZERO_WIDTH)
+    return _ORDERED_LIST.sub(r"\1\\", plain).replace("\0", _ZERO_WIDTH)
 
 
 def markdown_code(text: str, limit: int = 200) -> str:
@@ -79,12 +79,10 @@ def markdown_code(text: str, limit: int = 200) -> str:
 def markdown_message(text: str, limit: int = 1000) -> str:
     """A finding's message: `quoted` parts become code spans, the rest is escaped."""
     parts = one_line(text, limit).split("`")
-    if len(parts) % 2 == 0:  # an odd backtick: no part is certainly code
+    # An odd backtick: no part is certainly code. Nothing between two: what stands around them must not meet.
+    if len(parts) % 2 == 0 or not all(part.strip() for part in parts[1::2]):
         return markdown_text(text, limit)
-    spans = (
-        markdown_code(part, limit) if index % 2 and part.strip() else markdown_part(part)
-        for index, part in enumerate(parts)
-    )
+    spans = (markdown_code(part, limit) if index % 2 else markdown_part(part) for index, part in enumerate(parts))
     return "".join(spans)
 
 

@@ -8,7 +8,7 @@ import json
 from auditor.verdict import Report
 
 
-def digest_of(report: Report) -> str:
+def digest_of(report: Report, repair: str | None = None) -> str:
     """16 hexadecimal digits over the commit, the verdict, the findings, the claims and what the runs answered.
 
     Times, versions and wording are left out: another machine or a new template is no news to an author.
@@ -29,6 +29,7 @@ def digest_of(report: Report) -> str:
         report.records,
         smoke,
         probe,
+        repair,
     )
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

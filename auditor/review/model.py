@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 AnnotationLevel = Literal["failure", "warning", "notice"]
@@ -35,3 +36,7 @@ class Review:
     """One line of Markdown without foreign text, for a check run."""
     annotations: tuple[Annotation, ...] = ()
     """Worst first."""
+
+    def as_json(self) -> str:
+        """All of it as one JSON object."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=True) + "\n"

@@ -1,15 +1,17 @@
-"""From a report to a review."""
+"""From a report to a review: the template that fits, within the length that GitHub takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from auditor.report import markdown, view
+from auditor.report import view
 from auditor.report.escape import one_line
 from auditor.review.digest import digest_of
+from auditor.review.environment import fill
 from auditor.review.marker import Marker, stale
 from auditor.review.model import Annotation, AnnotationLevel, Review
+from auditor.review.page import page
 from auditor.verdict import Finding, Level, Report
 
 if TYPE_CHECKING:
@@ -18,35 +20,63 @@ if TYPE_CHECKING:
 
 MAX_CHARACTERS = 60_000
 """GitHub takes 65,536 characters in a comment."""
+_IN_FULL = (5, 2, 1, 0)
+"""Findings that are shown with their paths: as many of these as there is room for."""
+_CLEAN = {"score-first-ttt": "clean_score_first", "context-only-ngram": "clean_ngram", "pure-neural": "clean_neural"}
 _ANNOTATED: dict[Level, AnnotationLevel] = {"flag": "failure", "hold": "warning", "warning": "warning"}
 
 
-def render(report: Report, *, rules: Sequence[Rule], rulings: Rulings, stale_since: str | None = None) -> Review:
+def render(
+    report: Report,
+    *,
+    rules: Sequence[Rule],
+    rulings: Rulings,
+    stale_since: str | None = None,
+    repair: str | None = None,
+) -> Review:
     """The review of one report.
 
     `stale_since` is the commit (40 hexadecimal digits) that the pull request has moved to since the report was
-    made; the body then says so on top.
+    made; the body then says so on top. `repair` is a unified diff with which the script audits clean.
     """
-    digest = digest_of(report)
-    body = f"{Marker(report.target.head, digest)}\n\n{markdown.render(report, rules, rulings)}"
-    if stale_since is not None:
-        body = stale(body, stale_since)
+    digest = digest_of(report, repair)
+    for full in _IN_FULL:
+        text = fill(f"{_template(report)}.md.j2", vars(page(report, rules, rulings, full=full, repair=repair)))
+        body = f"{Marker(report.target.head, digest)}\n\n{text}"
+        if stale_since is not None:
+            body = stale(body, stale_since)
+        if len(body) <= MAX_CHARACTERS:
+            break
     return Review(_title(report), body, digest, _summary(report), _annotations(report))
 
 
+def _template(report: Report) -> str:
+    if not view.is_submission(report):
+        return "not_a_submission"
+    if report.verdict == "clean":
+        return _CLEAN.get(report.cls, "clean")
+    if report.verdict == "hold" and report.cls == "broken-script":
+        return "broken_script"
+    return {"flag": "flagged", "hold": "hold", "error": "unread"}[report.verdict]
+
+
 def _title(report: Report) -> str:
+    """The verdict in a few words, all of them ours."""
     if not view.is_submission(report):
         return "not a submission"
-    if report.verdict in ("flag", "clean"):
-        return f"{report.verdict}: {report.cls}"
-    return "hold: a person has to decide" if report.verdict == "hold" else "not read"
+    return {
+        "clean": f"looks clean by these checks, at this commit: {report.cls}",
+        "flag": f"flag: {report.cls}",
+        "hold": "hold: a person has to decide",
+        "error": "not read",
+    }[report.verdict]
 
 
 def _summary(report: Report) -> str:
-    commit = f" at commit `{report.target.head[:12]}`" if report.target.head else ""
+    commit = f" Read at commit `{report.target.head[:12]}`." if report.target.head else ""
     counts = [(level, sum(f.level == level for f in report.findings)) for level in ("flag", "hold", "warning")]
     found = ", ".join(f"{number} {level}{'s' * (number > 1)}" for level, number in counts if number)
-    return f"{_title(report)}, by these checks{commit}; {found or 'nothing to look at'}."
+    return f"{_title(report)}; {found or 'nothing to look at'}.{commit}"
 
 
 def _annotations(report: Report) -> tuple[Annotation, ...]:

@@ -117,6 +117,20 @@ probes = st.builds(
     repeat=text,
     evaluation=st.just({}) | judged,
 ).map(Probe.as_json)
+amount = st.none() | st.floats(0, 1e6)
+records = st.fixed_dictionaries({
+    "logs": st.lists(st.fixed_dictionaries({
+        "file": text, "seed": count, "val_bpb": amount, "val_loss": amount, "tokens": count, "implied_bytes": count,
+        "artifact_bytes": count, "train_s": amount, "eval_s": amount, "steps": count, "label": maybe,
+        "line": count, "world_size": count, "train_shards": count, "runs": line,
+    }), max_size=3),
+    "claims": st.dictionaries(
+        st.sampled_from(["val_loss", "train_s", "eval_s", "seed"]),
+        st.fixed_dictionaries({"value": st.floats(0, 1e6), "seed": count, "from": text}).map(lambda claim: [claim]),
+        max_size=2,
+    ),
+    "significance": st.just({"readme_rule": {}, "applied_rule": {}}),
+})  # fmt: skip
 reports = st.builds(
     Report,
     target=targets,
@@ -127,6 +141,7 @@ reports = st.builds(
     findings=st.lists(findings, max_size=3).map(tuple),
     timings_ms=st.dictionaries(st.sampled_from(["parse", "rules"]), st.floats(0, 1e6)),
     source_lines=st.lists(text, max_size=12).map(tuple),
+    records=st.none() | records,
     smoke=st.none() | smokes,
     probe=st.none() | probes,
 )

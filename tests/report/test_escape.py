@@ -118,6 +118,11 @@ def test_a_message_renders_as_text_and_code_only(raw: str) -> None:
     assert not TRIGGER.search(plain(tokens))
 
 
+@pytest.mark.parametrize("raw", ["#``8", "@` `user", "GH-``1"])
+def test_empty_quotes_do_not_join_what_they_part(raw: str) -> None:
+    assert not TRIGGER.search(plain(inline(f"x {escape.markdown_message(raw)} x")))
+
+
 def test_quoted_parts_of_a_message_become_code() -> None:
     tokens = inline(escape.markdown_message("the lookup `table[a_b]` is *keyed* by it"))
     assert [(t.type, t.content) for t in tokens if t.type == "code_inline"] == [("code_inline", "table[a_b]")]

@@ -83,10 +83,9 @@ def test_the_digest_follows_the_facts_and_nothing_else() -> None:
 def test_the_check_run_speaks_in_our_words_alone() -> None:
     made = review(FLAG)
     assert made.title == "flag: ngram-target-in-key"
-    assert made.summary == f"flag: ngram-target-in-key, by these checks at commit `{HEAD[:12]}`; 1 flag."
-    assert (
-        review(CLEAN).summary == f"clean: score-first-ttt, by these checks at commit `{HEAD[:12]}`; nothing to look at."
-    )
+    assert made.summary == f"flag: ngram-target-in-key; 1 flag. Read at commit `{HEAD[:12]}`."
+    assert review(CLEAN).title == "looks clean by these checks, at this commit: score-first-ttt"
+    assert review(CLEAN).summary == f"{review(CLEAN).title}; nothing to look at. Read at commit `{HEAD[:12]}`."
     (note,) = made.annotations
     assert (note.path, note.line, note.level) == (NGRAM.file, 5, "failure")
     assert note.title == "ngram-target-in-key (on by the script's defaults)"
