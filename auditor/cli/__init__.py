@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import auditing, experiments, looking_up, posting, reviewing, watching
+from auditor.cli import auditing, experiments, looking_up, posting, reviewing, validating, watching
 from auditor.cli.steps import MEMORY
 from auditor.console import emit
 from reference_impl import cli as reference
@@ -62,6 +62,7 @@ for command in (
     experiments.smoke,
     experiments.probe,
     auditing.records,
+    validating.validate,
     auditing.leaderboard,
     reviewing.review,
     posting.post,

@@ -30,7 +30,7 @@ from auditor.experiment.data import ToyData
 from auditor.experiment.grammar import runnable
 from auditor.experiment.shrink import reads, shrink
 from auditor.program.config import settings
-from auditor.sandbox import WORKSPACE, BadResult, Limits, Mount, Outcome, Status, decode
+from auditor.sandbox import WORKSPACE, BadResult, Limits, Mount, Outcome, Status, Watcher, decode
 from auditor.sandbox import run as run_in_sandbox
 from auditor.submission.model import Submission
 from auditor.submission.text import UnreadableSource, read_source
@@ -209,8 +209,11 @@ def places(text: str, data: ToyData) -> dict[str, str]:
     return {name: path for name, path in found.items() if reads(text, name)}
 
 
-def run(staged: Staged, shape: type[T], limits: Limits) -> Ran[T]:
-    """Run a staged workspace in the sandbox and read its result as `shape`; raises `NoSandbox`."""
+def run(staged: Staged, shape: type[T], limits: Limits, watcher: Watcher | None = None) -> Ran[T]:
+    """Run a staged workspace in the sandbox and read its result as `shape`; raises `NoSandbox`.
+
+    `watcher` follows the run while it runs.
+    """
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     outcome = run_in_sandbox(
         [sys.executable, "-B", "-s", "-m", PACKAGE, JOB],
@@ -226,6 +229,7 @@ def run(staged: Staged, shape: type[T], limits: Limits) -> Ran[T]:
         },
         limits=limits,
         collect=[RESULT],
+        watcher=watcher,
     )
     found = outcome.files.get(RESULT)
     if found is None:
