@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from auditor.sandbox import Unavailable, availability
+from auditor.validate.machine import gpus
 from auditor.verdict import PgolfError
 
 PURPOSES = {
     "": "pgolf audit",
     "probe": "pgolf smoke",
     "train": "the reference implementation (pgolf train, data, export, evaluate, codec)",
+    "slurm": "pgolf validate (on GPUs; --device cpu --toy does without)",
     "gpu": "faster attention on GPUs",
 }
 """What each extra is for, in the order in which they are shown; the empty one is what every install has.
@@ -50,6 +52,7 @@ def diagnosis() -> tuple[str, bool]:
     groups[PURPOSES[""]].append(Part("python", ".".join(map(str, sys.version_info[:3])), ""))
     groups[PURPOSES[""]].append(git())
     groups[PURPOSES["probe"]].append(sandbox())
+    groups[PURPOSES["slurm"]] += [graphics(), torchrun()]
     for requirement in requirements:
         name, constraint, extra = REQUIREMENT.match(requirement).groups()  # type: ignore[union-attr]
         if (extra or "") in PURPOSES:
@@ -79,6 +82,19 @@ def sandbox() -> Part:
     if isinstance(found, Unavailable):
         return Part("sandbox (bubblewrap)", None, f"{found.remedy} ({found.reason})")
     return Part("sandbox (bubblewrap)", found.version, "")
+
+
+def graphics() -> Part:
+    """The GPUs that the driver shows."""
+    names = gpus()
+    found = f"{len(names)} x {names[0]}" if names else None
+    return Part("GPUs", found, "none here; type: pgolf validate TARGET --emit sky")
+
+
+def torchrun() -> Part:
+    """What starts one process a GPU; it is a part of torch."""
+    part = package("torch", "")
+    return Part("torchrun (torch)", part.found, part.get)
 
 
 def package(name: str, constraint: str) -> Part:

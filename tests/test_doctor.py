@@ -80,6 +80,18 @@ def test_a_sandbox_that_does_not_work_has_a_remedy_and_is_no_failure(
     assert " ".join(line[1:4] + line[-3:]) == "(bubblewrap) missing sudo map: Permission denied)"
 
 
+def test_gpus_and_torchrun_are_named_or_missing_and_are_no_failure(
+    installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auditor.doctor.gpus", lambda: ("NVIDIA H100 80GB HBM3",) * 8)
+    assert ["GPUs", "8", "x", "NVIDIA", "H100", "80GB", "HBM3"] in doctor()[1]
+    assert ["torchrun", "(torch)", "2.13.0"] in doctor()[1]
+    monkeypatch.setattr("auditor.doctor.gpus", lambda: ())
+    code, lines, _ = doctor()
+    assert code == 0
+    assert next(line for line in lines if line[:1] == ["GPUs"])[-2:] == ["--emit", "sky"]
+
+
 def test_an_uninstalled_checkout_is_told_what_to_type(
     installed: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
