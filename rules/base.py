@@ -32,7 +32,8 @@ class Example:
 class Rule(Protocol):
     """One module a rule; the module docstring is the rule's text.
 
-    The docstring has the headings *What it does*, *Why it matters*, *Limits*; the first line is the
+    The docstring has the headings *What it does*, *Why it matters*, *Limits*, and *What helps* before the last one
+    where a submission can be repaired; the first line is the
     one-line summary. It feeds `pgolf explain`, SARIF and the review.
     """
 

@@ -61,8 +61,6 @@ class Pattern:
 
     cls: str
     says: str
-    remedy: str
-    """What a resubmission would do, as the rest of a sentence."""
     contrasts: tuple[str, ...]
     """Rule ids that this pattern answers."""
 

@@ -93,12 +93,12 @@ def markdown_part(text: str) -> str:
     return f"{lead}{markdown_text(text, len(text) + 1)}{trail}"
 
 
-def markdown_fence(lines: list[str], language: str = "", *, max_lines: int = 40) -> str:
+def markdown_fence(lines: list[str], language: str = "", *, max_lines: int = 40, width: int = 200) -> str:
     """Foreign lines in a fenced block, the fence longer than any run of backticks inside.
 
     `language` is ours.
     """
-    shown = [code_line(line, 200) for line in lines[:max_lines]]
+    shown = [code_line(line, width) for line in lines[:max_lines]]
     if len(lines) > max_lines:
         shown.append(f"... {len(lines) - max_lines} more lines")
     fence = "`" * max(3, max((_longest_run(line) for line in shown), default=0) + 1)

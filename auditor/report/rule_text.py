@@ -1,7 +1,7 @@
 """A rule's text, read from the docstring of the module that defines it.
 
 The docstring starts with a one-line summary; sections follow under headings such as *What it does*,
-*Why it matters*, *Limits*. A heading is a line that is one of the known titles, with or without Markdown
+*Why it matters*, *What helps*, *Limits*. A heading is a line that is one of the known titles, with or without Markdown
 marks, a colon or an underline.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rules.base import Rule
 
-HEADINGS = ("What it does", "Why it matters", "Limits")
+HEADINGS = ("What it does", "Why it matters", "What helps", "Limits")
 _UNDERLINE = re.compile(r"[-=~^]{3,}")
 
 

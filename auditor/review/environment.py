@@ -12,6 +12,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from auditor.report.escape import markdown_code, markdown_fence, markdown_message, markdown_text
 
+_WIDTH = 1000
+"""Characters of a quoted line: minified scripts have their whole evaluation in one."""
 _HARD = "\x1f"
 """A line break of quoted text, while a template is rendered: escaped text holds no control characters."""
 
@@ -51,7 +53,7 @@ def message(text: str, limit: int = 1000) -> Safe:
 
 def fence(lines: list[str], language: str, *, max_lines: int) -> Safe:
     """Foreign lines as a fenced block; `language` is ours."""
-    return Safe(markdown_fence(lines, language, max_lines=max_lines).replace("\n", _HARD))
+    return Safe(markdown_fence(lines, language, max_lines=max_lines, width=_WIDTH).replace("\n", _HARD))
 
 
 def listed(parts: list[Safe], between: str = ", ") -> Safe:

@@ -38,11 +38,11 @@ class Links:
         return self.blob(path, code(path))
 
     def line(self, path: str, line: int, end: int | None = None) -> Safe:
-        """`line 12`; a line of an unpacked source is in no file, so it is named and not linked."""
+        """`line 12`; a line of an unpacked source is in no file and cannot be linked."""
         last = max(end or line, line)
         text = f"line {line}" if last == line else f"lines {line} to {last}"
         if path.endswith(UNPACKED):
-            return Safe(f"{text} of the unpacked source")
+            return Safe(text)
         return self.blob(path, Safe(text), f"#L{line}" if last == line else f"#L{line}-L{last}")
 
     def blob(self, path: str, text: Safe, anchor: str = "") -> Safe:

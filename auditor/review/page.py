@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditor.report import rule_text, view
 from auditor.report.escape import code_line
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 _MAX_STEPS = 12
 _MAX_LISTED = 10
-_MAX_DIFF = 160
+_MAX_DIFF = 12_000
+"""Characters of a diff that is shown; a longer one is named."""
 _MAX_SETTINGS = 8
+_MARKED = 900
 _ON = ("1", "True", "true")
 _WHO = {"maintainer": "maintainer", "community": "community analysis", "readme": "contest README"}
 _EVIDENCE = {
@@ -60,11 +62,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Text:
-    """What a rule's own text says of a finding: why it matters, and what reading for it cannot see."""
+    """What a rule's own text says of a finding: why it matters, what helps, and what reading for it cannot see."""
 
     rule: Safe
     summary: Safe
     why: Safe
+    helps: Safe
     limits: Safe
 
 
@@ -96,8 +99,9 @@ class Page:
     """Of the rules of `main`, each once."""
     conditions: Safe
     rulings: tuple[Safe, ...]
+    ruled: bool
+    """Whether a maintainer or the contest's README is among them."""
     patterns: tuple[Safe, ...]
-    remedies: Safe
     precedents: Safe
     silent: Safe
     """Rules that found nothing."""
@@ -106,6 +110,8 @@ class Page:
     """The settings that lead to what was found."""
     table: Safe
     significance: tuple[Safe, ...]
+    readme_rule: Safe
+    applied_rule: Safe
     open_records: tuple[Safe, ...]
     """Warnings of rules on records."""
     record_rules: Safe
@@ -115,8 +121,10 @@ class Page:
     """Condition, answer, why."""
     experiment_repeat: Safe
     distance: Safe
+    repairable: bool
     repair: Safe
-    """A diff that makes the script legal."""
+    """A diff that makes the script legal, where it is short enough."""
+    repair_command: Safe
     repeat: Safe
     tool: Safe
 
@@ -139,15 +147,18 @@ class _Reader:
     def page(self, full: int, repair: str | None) -> Page:
         report = self.report
         main = self._main()
-        others = [finding for finding in self.findings if finding not in main]
+        measured = report.records["significance"] if report.records else {"readme_rule": {}, "applied_rule": {}}
+        significance = significance_lines(measured)
+        # The finding on significance says in words what the lines on it say in numbers.
+        told = {"not-significant"} if significance else set()
+        others = [finding for finding in self.findings if finding not in main and finding.rule not in told]
         records = [finding for finding in others if self._kind(finding) == "record"]
         off = [finding for finding in others if finding.activation == "off"]
-        legal = [f for f in others if self._kind(f) == "positive" and f not in off and report.verdict != "clean"]
+        legal = [f for f in others if f not in off and self._is_legal_part(f, main)]
         beside = [f for f in others if f not in (*records, *off) and self._kind(f) != "positive"]
         open_records = [finding for finding in records if finding.level == "warning"]
         rule_ids = list(dict.fromkeys(finding.rule for finding in main))
         patterns = list(dict.fromkeys(filter(None, map(self.rulings.pattern_for, rule_ids))))
-        significance = significance_lines(report.records["significance"]) if report.records else []
         probe = report.probe or {"conditions": {}, "repeat": "", "distance": ""}
         return Page(
             title=self._title(),
@@ -167,15 +178,17 @@ class _Reader:
             dormant=tuple(self._short(finding) for finding in off)[:_MAX_LISTED],
             texts=tuple(self._text(self.rules[rule]) for rule in rule_ids if rule in self.rules),
             conditions=self._conditions(main),
-            rulings=self._rulings(main),
+            rulings=tuple(_ruling(ruling) for ruling in self._rulings(main)),
+            ruled=any(ruling.role != "community" for ruling in self._rulings(main)),
             patterns=tuple(Safe(f"`{p.cls}`: {p.says}") for p in patterns),
-            remedies=listed([Safe(p.remedy) for p in patterns], "; "),
             precedents=self._precedents(patterns),
             silent=self._silent(),
             configuration=tuple(self._setting(*pair) for pair in view.telling_config(report, _MAX_SETTINGS)),
             switches=self._switches(main),
             table=records_table(report, self.links),
             significance=tuple(Safe(line) for line in significance),
+            readme_rule=_met(measured["readme_rule"]),
+            applied_rule=_met(measured["applied_rule"]),
             open_records=tuple(self._record(finding) for finding in open_records)[:_MAX_LISTED],
             record_rules=_rules(open_records),
             record_notes=tuple(self._record(f) for f in records if f not in open_records)[:_MAX_LISTED],
@@ -187,7 +200,9 @@ class _Reader:
             ),
             experiment_repeat=code(probe["repeat"], 400),
             distance=message(probe["distance"], 600),
-            repair=fence(repair.splitlines(), "diff", max_lines=_MAX_DIFF) if repair else Safe(),
+            repairable=bool(repair),
+            repair=_diff(repair) if repair else Safe(),
+            repair_command=code(f"pgolf fix --diff {view.repeat_command(report)[1]}", 400),
             repeat=code(self._repeat(), 400),
             tool=Safe(f"pgolf {version()}, rulings up to {RULESET}"),
         )  # fmt: skip
@@ -195,6 +210,12 @@ class _Reader:
     def _kind(self, finding: Finding) -> str:
         rule = self.rules.get(finding.rule)
         return rule.kind if rule else "violation"
+
+    def _is_legal_part(self, finding: Finding, main: list[Finding]) -> bool:
+        """Whether it says of other code than what is flagged that it is legal."""
+        if self.report.verdict != "flag" or self._kind(finding) != "positive" or finding.rule == "pure-neural":
+            return False
+        return finding.function not in {flagged.function for flagged in main}
 
     def _main(self) -> list[Finding]:
         """The findings that the verdict stands on."""
@@ -228,7 +249,8 @@ class _Reader:
             size = "" if submission.code_bytes is None else f" ({submission.code_bytes:,} bytes)"
             parts.append(Safe(f"file {self.links.file(submission.script)}{size}"))
         if submission.packing:
-            parts.append(Safe(f"unpacked from {code(', '.join(submission.packing))}"))
+            packing = code(", ".join(submission.packing))
+            parts.append(Safe(f"unpacked from {packing}: lines are those of the unpacked source"))
         model = submission.model
         sizes = [f"{name}={model[name]}" for name in ("dim", "layers", "vocab") if model.get(name)]
         if sizes:
@@ -252,9 +274,12 @@ class _Reader:
         run = "" if finding.activation == "unknown" else f", {view.ACTIVATION[finding.activation]}"
         quote = view.quote(self.report, finding)
         snippet = Safe()
-        if quote is not None:
+        if quote is not None and not _is_a_beginning(finding, quote):
             numbered = enumerate(quote.lines, start=quote.first)
-            lines = [f"{'>' if n in quote.marked else ' '} {n:>5} | {code_line(line, 180)}" for n, line in numbered]
+            lines = [
+                f"> {n:>5} | {code_line(line, _MARKED)}" if n in quote.marked else f"  {n:>5} | {code_line(line, 180)}"
+                for n, line in numbered
+            ]
             snippet = fence(lines, "text", max_lines=40)
         return Shown(
             code(finding.rule),
@@ -310,17 +335,18 @@ class _Reader:
 
     def _text(self, rule: Rule) -> Text:
         text = rule_text.read(rule)
-        why, limits = (Safe(" ".join(text.section(name).split())) for name in ("Why it matters", "Limits"))
-        return Text(code(rule.id), Safe(text.summary.rstrip(".")), why, limits)
+        parts = (Safe(" ".join(text.section(name).split())) for name in ("Why it matters", "What helps", "Limits"))
+        return Text(code(rule.id), Safe(text.summary.rstrip(".")), *parts)
 
     def _conditions(self, main: list[Finding]) -> Safe:
         names = dict.fromkeys(name for f in main for name in f.conditions if name in view.CONDITIONS)
         return listed([Safe(f"{name} ({view.CONDITIONS[name]})") for name in names], " and ")
 
-    def _rulings(self, main: list[Finding]) -> tuple[Safe, ...]:
+    def _rulings(self, main: list[Finding]) -> list[Ruling]:
         """What the findings cite, each once, maintainers first."""
-        cited = self.rulings.cited(tuple(dict.fromkeys(name for f in main for name in f.rulings)))
-        return tuple(_ruling(ruling) for ruling in sorted(cited, key=lambda ruling: ruling.role == "community"))
+        named = "issue1017" if any(f.conditions for f in main) else None  # the conditions are linked to it
+        cited = self.rulings.cited(tuple(dict.fromkeys(n for f in main for n in f.rulings if n != named)))
+        return sorted(cited, key=lambda ruling: ruling.role == "community")
 
     def _precedents(self, patterns: list[Pattern]) -> Safe:
         rows = [row for pattern in patterns for row in self.rulings.precedents_for(pattern.cls)]
@@ -339,6 +365,25 @@ class _Reader:
                 words.append(f"--env {shlex.quote(f'{name}={setting.value}')}")
         words += [option for option, asked in (("--smoke", self.report.smoke), ("--probe", self.report.probe)) if asked]
         return " ".join(words)
+
+
+def _is_a_beginning(finding: Finding, quote: view.Quote) -> bool:
+    """Whether the place is the script as a whole, whose first lines tell nothing."""
+    return (
+        finding.line == 1
+        and not any(evidence.path for evidence in finding.evidence)
+        and bool(re.match(r"import |from |#|[ru]?[\"']{3}", quote.lines[0]))
+    )
+
+
+def _diff(repair: str) -> Safe:
+    lines = repair.splitlines()
+    return fence(lines, "diff", max_lines=len(lines)) if len(repair) <= _MAX_DIFF else Safe()
+
+
+def _met(rule: Mapping[str, Any]) -> Safe:
+    """How a rule on significance came out; empty where nothing competes."""
+    return Safe({True: "met", False: "not met", None: "open"}[rule["met"]]) if rule else Safe()
 
 
 def _rules(findings: Iterable[Finding]) -> Safe:

@@ -44,7 +44,7 @@ def _claimed(report: Report) -> dict[str, str]:
     claims = report.claims
     found = {
         "seed": " ".join(map(str, claims.seeds[:10])),
-        "artifact_bytes": " ".join(f"{size:,}" for size in claims.artifact_bytes[:3]),
+        "artifact_bytes": " ".join(f"{size:,}" for size in list(dict.fromkeys(claims.artifact_bytes))[:3]),
     }
     if claims.val_bpb is not None or claims.status == "pending":
         found["val_bpb"] = view.bpb(report)

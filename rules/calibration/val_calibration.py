@@ -9,6 +9,10 @@ Why it matters
 --------------
 Calibration is training by another name: maintainers ruled that quantisers may not look at unscored validation tokens.
 
+What helps
+----------
+Calibrate on training batches within the training budget, or on text that the model generates itself.
+
 Limits
 ------
 Calibration on training data inside the training budget, and on text that the model makes itself, is legal.

@@ -11,6 +11,10 @@ Validation documents are packed into one stream: unmasked, the last token of a d
 one. A maintainer asked for a mask in both the normal and the test-time-training forward; another row was accepted
 without one. Causality is intact, so this is a warning and never decides a verdict.
 
+What helps
+----------
+Multiply the gate by a mask that is zero where a document begins, in every forward of the model.
+
 Limits
 ------
 Attention and convolutions cross document boundaries too, and are not reported. A mask that is made elsewhere and

@@ -14,6 +14,11 @@ Why it matters
 The probability of a token may depend on the tokens before it only (condition C1). In a model that looks ahead, the
 input at the next position is the very token to be predicted.
 
+What helps
+----------
+Mask later positions on every path that leads to the score. For a masked or denoising objective, show that the score
+bounds the length of a code.
+
 Limits
 ------
 Only library operations whose effect on the axes is known are judged; after any other operation nothing is said. A mask

@@ -12,6 +12,10 @@ Each order is causal by itself. Together no decoder can follow them: the weights
 that come later in the stream, and the table for those needs the document. The score is then not the length of any code
 (condition C1). Found by analysis; no ruling says so, and a row with both was accepted, so this is a warning.
 
+What helps
+----------
+Let both states follow one order: that of the stream, or that of the sorted documents.
+
 Limits
 ------
 Only lists that are sorted by a key are known to leave the stream's order, not shuffled indices. That state is reset

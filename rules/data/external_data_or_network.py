@@ -11,6 +11,10 @@ Why it matters
 The evaluation may use the artifact and the tokens already scored, and nothing else. The contest forbids network calls
 at evaluation; scripts that fetch their own data set before training were never ruled on.
 
+What helps
+----------
+Bring what the run needs in the folder, and fetch data in a script of its own beforehand.
+
 Limits
 ------
 Separate scripts that prepare the data are not part of the run. What a library downloads by itself, and what a native

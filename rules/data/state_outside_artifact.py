@@ -10,6 +10,10 @@ Why it matters
 The artifact is what is counted against the size limit. A score of the model in memory is the score of something larger
 and more precise than what is submitted.
 
+What helps
+----------
+Load the saved artifact back and score with what was loaded.
+
 Limits
 ------
 A warning. Weights that are set from anything after the training, also from an average of weights, are taken for what

@@ -12,6 +12,10 @@ Why it matters
 The score stands for text that nobody has seen. Maintainers ruled out validation tokens in training and in the artifact;
 a copy of the text scores zero bits wherever it reaches, and says nothing of a model.
 
+What helps
+----------
+Train on the published training shards alone, and keep validation text out of the artifact.
+
 Limits
 ------
 Of the data themselves only names, counts and commands are seen. Two splits of other sizes than the published ones, or

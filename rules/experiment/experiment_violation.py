@@ -10,6 +10,10 @@ Why it matters
 --------------
 An experiment settles what reading can only suggest, and it finds what no rule knows yet.
 
+What helps
+----------
+Run `pgolf probe` before and after a change: its numbers say which scores depend on tokens that come later.
+
 Limits
 ------
 It needs `--probe`. The model is small and the stream short; a branch that is taken only at full size is not seen.

@@ -9,6 +9,10 @@ Why it matters
 --------------
 The token counts itself (condition C3): the more often it is looked at, the more probable it becomes.
 
+What helps
+----------
+Score the window first, count that score, and only then add its tokens to the cache.
+
 Limits
 ------
 The order is read from the code; entries that are written and then subtracted again are not recognised.

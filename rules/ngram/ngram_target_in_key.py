@@ -13,6 +13,10 @@ Only the right token is looked up, so only its probability rises; nothing is tak
 the ratio of the two counts goes to one whatever the data (conditions C1 and C2). A legal cache looks up the context
 and mixes a whole row over the vocabulary.
 
+What helps
+----------
+Take the scored token out of the look-up, reweight the whole vocabulary from the context alone, and normalise.
+
 Limits
 ------
 A hashed embedding inside the network (its table is a parameter, its key the input tokens) is not a cache. A table that

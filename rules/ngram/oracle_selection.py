@@ -12,6 +12,11 @@ Which of the candidates is best is known only after the token: a decoder cannot 
 and the minimum over predictors is no probability. A choice from the prefix alone, such as by the entropy of the model,
 is legal.
 
+What helps
+----------
+Fix the choice before the token is known: by the prefix alone, such as by the entropy of the model, or by weights that
+the prefix decides.
+
 Limits
 ------
 A choice between whole evaluations is followed to the weights that are loaded by it, not through files, and no ruling

@@ -13,6 +13,11 @@ bytes is no distribution over bytes, and a product of byte probabilities is none
 the same bytes): what is scored need not sum to one over the vocabulary (condition C2). A byte model may be mixed after
 the whole distribution over tokens has been summed into one over the next byte.
 
+What helps
+----------
+Sum the network's distribution over tokens into one over the next byte and mix there, or report the score of the
+network alone.
+
 Limits
 ------
 That a probability is one of bytes is seen by its index (a property looked up by token id); the sums behind it are not

@@ -13,6 +13,10 @@ The mixture is then one distribution for some answers and another for the rest, 
 where the cache knows the token it is asked, where it does not the model is, and neither pays for it. The decision
 must be fixed before the token is known (condition C1), whatever the normaliser of each branch.
 
+What helps
+----------
+Decide from earlier tokens alone whether and how much to mix, and mix in the same way whichever token comes.
+
 Limits
 ------
 Gates on earlier tokens, on the entropy of the model or on the total count of a context are legal and are not reported.

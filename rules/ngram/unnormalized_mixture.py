@@ -9,6 +9,11 @@ Why it matters
 --------------
 A score is a code length only if the probabilities of all tokens sum to one before the token is known (condition C2).
 
+What helps
+----------
+Mix two whole distributions, or divide by the sum over the vocabulary; a tilt towards one hinted token has its
+normaliser in closed form.
+
 Limits
 ------
 A convex mix of two full distributions, and a closed-form tilt of one hinted token with its normaliser, are legal and

@@ -10,6 +10,10 @@ Why it matters
 --------------
 Such a script cannot have produced the reported score.
 
+What helps
+----------
+Commit the program that made the logs, and start it once from its folder before that.
+
 Limits
 ------
 A name that is bound in sight, although not yet, is not reported, nor is one that is read in a `try` block
@@ -20,6 +24,7 @@ define them. What else fails when the script is imported is found by the smoke t
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -95,7 +100,8 @@ class BrokenScript:
     def check(self, facts: Facts) -> Iterable[Finding]:
         """One hold with the parser's message, or with the first undefined name that the run meets."""
         if facts.broken is not None:
-            place = Place(1, "<module>", 1)
+            named = re.match(r"line (\d+)", facts.broken)
+            place = Place(int(named[1]) if named else 1, "<module>", 1)
             yield facts.finding(
                 self, place, f"The script does not parse: {facts.broken}", [], activation="unknown", anchor=facts.broken
             )

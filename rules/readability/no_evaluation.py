@@ -14,6 +14,10 @@ Why it matters
 The audit speaks of the committed program. When the number was made by another one, nothing that is read here tells
 whether it was made by the rules.
 
+What helps
+----------
+Commit the program that made the score, together with the log of that run.
+
 Limits
 ------
 A log that was cut or edited so that it fits is not noticed; re-running the script is the test of that. An evaluation

@@ -9,6 +9,11 @@ Why it matters
 --------------
 Clean means that the whole evaluation path was read and nothing was found. Silence is not evidence.
 
+What helps
+----------
+Commit the plain source beside the packed one, or pack it so that it decodes without being run; write the step that
+could not be read in PyTorch or NumPy.
+
 Limits
 ------
 A packed script that unpacks is read like any other and is not reported here.

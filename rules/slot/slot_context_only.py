@@ -10,6 +10,11 @@ Why it matters
 The order of the tokens is kept, if earlier windows did score the head; but the second 600 seconds are spent on fitting
 each window anew, and no maintainer has ruled on it. The audit holds, and a reader decides.
 
+What helps
+----------
+A maintainer's ruling settles it; an offset that is fitted on whole windows after they were scored, for use on the
+next, needs none.
+
 Limits
 ------
 One offset for a batch of overlapping windows sees in the heads of later windows what the tails of earlier ones are

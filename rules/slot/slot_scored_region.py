@@ -9,6 +9,10 @@ Why it matters
 --------------
 The offset has seen the answer before it is scored (C1, C3). The flip test of issue 1240 shows the leak in every pair.
 
+What helps
+----------
+Fit the offset on positions whose score is already counted, and use it on the next ones.
+
 Limits
 ------
 An offset fitted on context that was scored before, for use on the next window, is legal in order and is not reported.

@@ -11,6 +11,10 @@ No score depends on it, as far as the code shows; but the model has met validati
 state that was forgotten in the reset would leak. Nobody has ruled: one row with it was accepted, one author withdrew.
 Random token ids warm the compiler up as well.
 
+What helps
+----------
+Warm up on random token ids of the same shapes instead of validation tokens.
+
 Limits
 ------
 Whether everything is reset is judged by the state that the analysis follows: weights, adapters, optimisers. Without

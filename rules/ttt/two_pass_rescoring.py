@@ -10,6 +10,10 @@ Why it matters
 --------------
 Each position may be scored once, left to right (condition C4). The second score has seen the answer.
 
+What helps
+----------
+Report the score of the first pass, in which each token was scored before anything was updated with it.
+
 Limits
 ------
 The headline is the last loss in bits that the run reports. A second evaluation that is printed as a diagnostic after

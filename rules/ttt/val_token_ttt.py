@@ -11,6 +11,11 @@ Why it matters
 A model that has been trained on a token no longer predicts it. The score then measures memory, not compression:
 condition C3 (score before update). Training is legal for tokens whose score has been counted already.
 
+What helps
+----------
+Score each chunk, count that score, and only then update on it. What has to be adapted beforehand may be adapted on
+training tokens, within the training budget.
+
 Limits
 ------
 The order is read from the code under the configuration of the reported run. Two chunks are taken for different when

@@ -11,6 +11,10 @@ Why it matters
 --------------
 Only the true token gains, so nothing is compressed.
 
+What helps
+----------
+Look up the context alone.
+
 Limits
 ------
 Keys built in other languages are not read.

@@ -34,7 +34,6 @@ trust = "comment"
 [[pattern]]
 class = "pure-neural"
 says = "s"
-remedy = "r"
 contrasts = []
 [[precedent]]
 pr = 2
