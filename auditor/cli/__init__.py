@@ -66,6 +66,7 @@ for command in (
     auditing.leaderboard,
     reviewing.review,
     posting.post,
+    posting.pulls,
     watching.watch,
     looking_up.explain,
     looking_up.rules,

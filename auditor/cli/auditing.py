@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -74,13 +74,28 @@ def audit(
     with failing(None):
         settings = settings_from(env)
         writable(output)
+
+    def one(target: str) -> Report:
+        report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records, smoke=smoke)
+        return with_probe(report, target, mirror=mirror, repo=repo, env=settings) if probe else report
+
+    reports, code = audit_all(targets, repo, one)
+    if format is Format.text and output is None:
+        # The line on standard error says it all.
+        reports = [report for report in reports if report.verdict != "error"]
+    if reports:
+        with failing(None):
+            show(reports, format, output, color)
+    raise typer.Exit(code)
+
+
+def audit_all(targets: list[str], repo: str, one: Callable[[str], Report]) -> tuple[list[Report], ExitCode]:
+    """A report on each target, as `one` makes it or on why it could not, and the most severe exit code."""
     reports: list[Report] = []
     codes = [ExitCode.CLEAN]
     for target in progress(targets):
         try:
-            report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records, smoke=smoke)
-            if probe:
-                report = with_probe(report, target, mirror=mirror, repo=repo, env=settings)
+            report = one(target)
             code = report.exit_code
         except PgolfError as error:
             warn(about(target, error))
@@ -89,13 +104,7 @@ def audit(
             report, code = unreadable(named(target, repo), internal_error(target, error)), ExitCode.INTERNAL
         reports.append(report)
         codes.append(code)
-    if format is Format.text and output is None:
-        # The line on standard error says it all.
-        reports = [report for report in reports if report.verdict != "error"]
-    if reports:
-        with failing(None):
-            show(reports, format, output, color)
-    raise typer.Exit(max(codes, key=SEVERITY.index))
+    return reports, max(codes, key=SEVERITY.index)
 
 
 def sweep(

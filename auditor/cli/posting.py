@@ -1,13 +1,15 @@
-"""Writing on GitHub: the options of it, and the command post."""
+"""Writing on GitHub: the options of it, and the commands post and pulls."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from auditor.cli.failing import failing
+from auditor.cli.options import DEFAULT_REPO, Repo
 from auditor.console import emit
 from auditor.verdict import PgolfError
 
@@ -63,6 +65,28 @@ def post(
         if head is not None and found.head != head:
             raise PgolfError(f"{draft} is of commit {found.head[:12]}, not of {head[:12]!r}")
         emit(posted(found, as_login, label=label, hint=None if hint is None else sentence(hint)), None)
+
+
+def pulls(
+    head: Annotated[
+        str, typer.Option("--head", metavar="SHA", help="Commit, 40 hexadecimal digits.", show_default=False)
+    ],
+    repo: Repo = DEFAULT_REPO,
+) -> None:
+    """Print the numbers of the open pull requests that are at a commit, as a JSON list.
+
+    For workflows that a fork's run has started: the event names the commit, but not the pull request.
+
+    \b
+    Examples:
+      pgolf pulls --head 6ce7ee938a199fdcb0b23ead3bf65dda48e3ce81
+    """
+    with failing(None):
+        from auditor.github.client import Client
+        from auditor.github.heads import open_at
+        from auditor.github.token import find
+
+        emit(json.dumps(open_at(Client(find()), repo, head)) + "\n", None)
 
 
 def posted(draft: Draft, as_login: str | None, *, label: bool, hint: str | None = None) -> str:

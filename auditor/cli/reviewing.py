@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from auditor.cli.failing import failing
 from auditor.cli.options import DEFAULT_REPO, Env, Mirror, OneTarget, Output, Repo
+from auditor.cli.posting import As, Label, posted
 from auditor.cli.steps import audit_one, settings_from, with_probe
-from auditor.console import emit, writable
+from auditor.console import emit, writable, write_whole
+from auditor.verdict import PgolfError
 
 
 class MarkdownOrJson(StrEnum):
@@ -33,8 +36,20 @@ def review(
         MarkdownOrJson, typer.Option("--format", help="How to print.", case_sensitive=False)
     ] = MarkdownOrJson.markdown,
     output: Output = None,
+    post: Annotated[
+        bool, typer.Option("--post/--dry-run", help="Post it on GitHub instead of printing it.", show_default=False)
+    ] = False,
+    as_login: As = None,
+    label: Label = False,
+    draft: Annotated[
+        Path | None, typer.Option("--draft", metavar="FILE", help="Also write what pgolf post takes, in another job.")
+    ] = None,
+    approve: Annotated[
+        Path | None,
+        typer.Option("--approve", metavar="DIR", help="Only approve the draft that pgolf watch DIR has made."),
+    ] = None,
 ) -> None:
-    """Write the review of a submission, as a comment for its pull request; nothing is posted.
+    """Write the review of a submission, as a comment for its pull request; nothing is posted without --post.
 
     The exit code is that of pgolf audit: 0 nothing found, 1 flagged, 3 undecided. In JSON the body comes with the title
     and summary of a check run, its annotations, and a digest that stays the same as long as the findings do.
@@ -44,8 +59,14 @@ def review(
       pgolf review 715                                  from GitHub
       pgolf review 715 --mirror pg.git --output 715.md  without network
       pgolf review . --smoke --probe                    with a sandboxed run of the script
+      pgolf review 715 --post                           one comment, made or brought up to date
+      pgolf review 715 --approve queue                  let pgolf watch queue --post post its draft
     """
     with failing(target):
+        if approve is not None:
+            emit(approved(target, repo, approve), output)
+            return
+        from auditor.github.draft import draft_of, dumps
         from auditor.review import render
         from rules import catalogue
         from rules.rulings import rulings
@@ -56,5 +77,22 @@ def review(
         if probe:
             report = with_probe(report, target, mirror=mirror, repo=repo, env=settings)
         made = render(report, rules=catalogue(), rulings=rulings())
-        emit(made.body if format is MarkdownOrJson.markdown else made.as_json(), output)
+        if draft is not None:
+            write_whole(dumps(draft_of(report, made)), draft, shown=f"--draft {draft}")
+        if post:
+            emit(posted(draft_of(report, made), as_login, label=label), output)
+        else:
+            emit(made.body if format is MarkdownOrJson.markdown else made.as_json(), output)
         raise typer.Exit(report.exit_code)
+
+
+def approved(target: str, repo: str, folder: Path) -> str:
+    """Approve the draft of a pull request in the folder of a watch; returns a line that says so."""
+    from auditor.submission import named_pull
+    from auditor.watch.rounds import approve
+
+    pull = named_pull(target, repo)
+    if pull is None:
+        raise PgolfError("only the review of a pull request can be approved: give its number")
+    row = approve(folder, *pull)
+    return f"pgolf: the review of {row.number} at {row.head[:12]} is approved; pgolf watch {folder} --post posts it\n"
