@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from auditor.cli.steps import audit_one, experiment, open_submission
+from auditor.cli.steps import experiment, open_and_audit, open_submission
 from auditor.experiment.smoke import smoke
 from auditor.verdict import PgolfError
 from benchmarks.corpus import SEED, arguments, chosen
@@ -32,15 +32,15 @@ REPO = "openai/parameter-golf"
 
 def one(pr: int, mirror: Path, with_smoke: bool, with_probe: bool) -> dict[str, Any]:
     """Smoke test and probe of one pull request, with its static verdict."""
-    report = audit_one(str(pr), mirror=mirror, repo=REPO, env={}, records=False)
+    submission, report = open_and_audit(str(pr), mirror=mirror, repo=REPO, env={}, records=False)
     row: dict[str, Any] = {"pr": pr, "static": report.verdict, "class": report.cls}
-    if report.submission.script is None:
+    if submission.script is None:
         return row
     if with_smoke:
-        row["smoke"] = smoke(open_submission(str(pr), mirror=mirror, repo=REPO), {}).data()
+        row["smoke"] = smoke(submission, {}).data()
     if with_probe:
         try:
-            row["probe"] = experiment(report, str(pr), mirror=mirror, repo=REPO, env={}, jobs=1, quiet=True).as_json()
+            row["probe"] = experiment(report, submission, str(pr), mirror=mirror, env={}, jobs=1, quiet=True).as_json()
         except PgolfError as error:
             row["probe"] = {"failed": str(error)}
     return row

@@ -25,7 +25,7 @@ from auditor.cli.options import (
     Targets,
     TextOrJson,
 )
-from auditor.cli.steps import audit_one, open_submission, settings_from, show, with_probe
+from auditor.cli.steps import audit_one, open_submission, settings_from, show
 from auditor.console import Format, emit, use_color, warn, writable
 from auditor.verdict import ExitCode, PgolfError, Report, Target, unreadable
 
@@ -76,8 +76,9 @@ def audit(
         writable(output)
 
     def one(target: str) -> Report:
-        report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=not no_records, smoke=smoke)
-        return with_probe(report, target, mirror=mirror, repo=repo, env=settings) if probe else report
+        return audit_one(
+            target, mirror=mirror, repo=repo, env=settings, records=not no_records, smoke=smoke, probe=probe
+        )
 
     reports, code = audit_all(targets, repo, one)
     if format is Format.text and output is None:

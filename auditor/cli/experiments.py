@@ -19,7 +19,7 @@ from auditor.cli.options import (
     Repo,
     TextOrJson,
 )
-from auditor.cli.steps import audit_one, experiment, open_submission, settings_from
+from auditor.cli.steps import experiment, open_and_audit, open_submission, settings_from
 from auditor.console import emit, use_color, warn, working, writable
 from auditor.verdict import PgolfError
 
@@ -87,8 +87,8 @@ def probe(
 
         settings = settings_from(env)
         writable(output)
-        report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=False)
-        found = experiment(report, target, mirror=mirror, repo=repo, env=settings, seed=seed, jobs=jobs)
+        submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=settings, records=False)
+        found = experiment(report, submission, target, mirror=mirror, env=settings, seed=seed, jobs=jobs)
         data = found.as_json()
         if format is TextOrJson.json:
             emit(pages.as_json(data), output)

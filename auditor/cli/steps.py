@@ -36,6 +36,24 @@ def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submissio
     return open_target(target, mirror=mirror, repo=repo)
 
 
+def open_and_audit(
+    target: str, *, mirror: Path | None, repo: str, env: dict[str, str], records: bool = True
+) -> tuple[Submission, Report]:
+    """A submission, and its audit under every rule, or without those on records.
+
+    Raises `PgolfError` when it cannot be read.
+    """
+    from auditor.engine import audit as run_audit
+    from rules import catalogue
+
+    try:
+        chosen = [rule for rule in catalogue() if records or rule.kind != "record"]
+        submission = open_submission(target, mirror=mirror, repo=repo)
+        return submission, run_audit(submission, chosen, env=env)
+    except MemoryError:
+        raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
+
+
 def audit_one(
     target: str,
     *,
@@ -44,63 +62,62 @@ def audit_one(
     env: dict[str, str],
     records: bool = True,
     smoke: bool = False,
+    probe: bool = False,
 ) -> Report:
-    """Audit one target under every rule, or without those on records, and smoke-test it if asked.
+    """Audit one target, smoke-test it and put the experiment beside its verdict if asked.
 
     Raises `PgolfError` when it cannot be read.
     """
+    submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=env, records=records)
+    if smoke:
+        report = with_smoke(report, submission, target, env)
+    if probe and submission.script is not None:
+        report = with_probe(report, submission, target, mirror=mirror, env=env)
+    return report
+
+
+def with_smoke(report: Report, submission: Submission, target: str, env: dict[str, str]) -> Report:
+    """The report with the smoke test of the same submission."""
     from dataclasses import replace
 
-    from auditor.engine import audit as run_audit
-    from rules import catalogue
-
-    try:
-        chosen = [rule for rule in catalogue() if records or rule.kind != "record"]
-        submission = open_submission(target, mirror=mirror, repo=repo)
-        report = run_audit(submission, chosen, env=env)
-    except MemoryError:
-        raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
-    if not smoke:
-        return report
-    from auditor.experiment.smoke import smoke as run_smoke
+    from auditor.experiment.smoke import smoke
 
     with working(f"smoke test of {target}"):
-        return replace(report, smoke=run_smoke(submission, env).data())
+        return replace(report, smoke=smoke(submission, env).data())
 
 
-def with_probe(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Report:
-    """The report with the experiment on the same target; as it is where there is nothing to run."""
+def with_probe(
+    report: Report, submission: Submission, target: str, *, mirror: Path | None, env: dict[str, str]
+) -> Report:
+    """The report with the experiment on the same submission."""
     from auditor.experiment.probe.beside import beside
     from rules import catalogue
 
-    if report.submission.script is None:
-        return report
-    return beside(report, experiment(report, target, mirror=mirror, repo=repo, env=env), catalogue())
+    return beside(report, experiment(report, submission, target, mirror=mirror, env=env), catalogue())
 
 
 def experiment(
     report: Report,
+    submission: Submission,
     target: str,
     *,
     mirror: Path | None,
-    repo: str,
     env: dict[str, str],
     seed: int = 1,
     jobs: int = 2,
     quiet: bool = False,
 ) -> Probe:
-    """The experiment on a target that was audited, with its progress on standard error when someone watches."""
+    """The experiment on a submission that was audited, with its progress on standard error when someone watches."""
     from rich.console import Console
 
-    from auditor.experiment.probe.run import probe as run_probe
+    from auditor.experiment.probe.run import probe
 
     values = {name: setting.value for name, setting in report.submission.config.items()}
     words = ["pgolf", "probe", target, *(["--mirror", str(mirror)] if mirror else [])]
     words += [word for name, value in sorted(env.items()) for word in ("--env", f"{name}={value}")]
     repeat = shlex.join([*words, "--seed", str(seed)])
-    submission = open_submission(target, mirror=mirror, repo=repo)
     with Console(stderr=True, quiet=quiet).status(f"probe {target}") as status:
-        return run_probe(
+        return probe(
             submission, values, env, seed=seed, jobs=jobs, repeat=repeat,
             step=lambda done: status.update(f"probe {target}: {done}"),
         )  # fmt: skip

@@ -19,12 +19,10 @@ from typing import Any, Literal
 from auditor.engine import script_info
 from auditor.experiment.data import toy_data
 from auditor.experiment.shrink import SMOKE_SIZES, WIDE_SIZES
-from auditor.experiment.stage import Job, Program, Ran, read_program, run, stage, workspace_root
+from auditor.experiment.stage import Fault, Job, Program, Ran, Result, read_program, run, stage, workspace_root
 from auditor.sandbox import Limits, Status
 from auditor.submission.model import Submission
 from auditor.verdict import ExitCode, PgolfError, ScriptInfo
-
-Fault = Literal["script", "environment", "runtime"]
 
 LIMITS = Limits(cpu_s=60.0, wall_s=120.0, memory_mb=6144, processes=64, disk_mb=512)
 TRAIN_TOKENS, VAL_TOKENS = 1 << 16, 4352
@@ -57,14 +55,9 @@ class Taps:
 
 
 @dataclass(frozen=True)
-class SmokeResult:
+class SmokeResult(Result):
     """The result of a smoke run, as the sandbox leaves it."""
 
-    ended: Literal["returned", "stopped", "raised", "exited"]
-    fault: Fault | None
-    reason: str | None
-    import_s: float | None
-    stubbed: list[str]
     taps: Taps
 
 

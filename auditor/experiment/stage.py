@@ -39,6 +39,8 @@ from auditor.verdict import PgolfError
 
 T = TypeVar("T")
 
+Fault = Literal["script", "environment", "runtime"]
+
 RUNTIME = Path(__file__).parents[1] / "runtime"
 PACKAGE = "pgolf_runtime"
 MOUNTED = Path("/opt/pgolf") / PACKAGE
@@ -92,6 +94,19 @@ class Staged:
     """Settings that the script will read."""
     rewritten: tuple[str, ...]
     """Sizes that were literals in the source and are toy sizes now."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What every run leaves; each experiment adds the results of its taps (`auditor.runtime.job`)."""
+
+    ended: Literal["returned", "stopped", "raised", "exited"]
+    fault: Fault | None
+    """Whose fault a run is that `raised`."""
+    reason: str | None
+    import_s: float | None
+    stubbed: list[str]
+    """Packages that are not installed, and were imported."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,18 @@ from auditor.experiment.probe.model import Probe, everywhere
 from auditor.experiment.probe.sizes import TOKENS, toy_sizes
 from auditor.experiment.probe.streams import Recipe, stream
 from auditor.experiment.shrink import reads
-from auditor.experiment.stage import LAUNCHED, PLACES, Job, Program, Ran, read_program, run, stage, workspace_root
+from auditor.experiment.stage import (
+    LAUNCHED,
+    PLACES,
+    Job,
+    Program,
+    Ran,
+    Result,
+    read_program,
+    run,
+    stage,
+    workspace_root,
+)
 from auditor.sandbox import WORKSPACE, Limits
 from auditor.submission.model import Submission
 
@@ -52,14 +62,9 @@ class Taps:
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(Result):
     """The result of a probe run, as the sandbox leaves it."""
 
-    ended: Literal["returned", "stopped", "raised", "exited"]
-    fault: Literal["script", "environment", "runtime"] | None
-    reason: str | None
-    import_s: float | None
-    stubbed: list[str]
     taps: Taps
 
 
