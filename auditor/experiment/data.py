@@ -44,6 +44,11 @@ class ToyData:
         return f"data/datasets/fineweb10B_sp{self.vocab}"
 
     @property
+    def val_shard(self) -> str:
+        """The validation shard, relative to the workspace."""
+        return f"{self.dataset}/fineweb_val_000000.bin"
+
+    @property
     def tokenizer_path(self) -> str:
         """The tokenizer's file, relative to the workspace."""
         return f"data/tokenizers/fineweb_{self.vocab}_bpe.model"
@@ -53,7 +58,7 @@ class ToyData:
         folder = workspace / self.dataset
         folder.mkdir(parents=True)
         write_shard(folder / "fineweb_train_000000.bin", self.train)
-        write_shard(folder / "fineweb_val_000000.bin", self.val)
+        write_shard(workspace / self.val_shard, self.val)
         if with_bytes and self.val_bytes:
             write_shard(folder / "fineweb_val_bytes_000000.bin", self.val_bytes)
         if self.tokenizer is not None:

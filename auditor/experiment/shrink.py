@@ -2,15 +2,17 @@
 
 A size is asked for by its environment name (`TRAIN_SEQ_LEN`). It is set in the environment when the script mentions
 that name in quotes, and replaces the literal where one is assigned to the same name (`train_seq_len = 2048`, as a
-class attribute, a module constant or a dataclass field, or as the default of the option `--train-seq-len`).
+class attribute, a module constant or a dataclass field, or as the default of the option `--train-seq-len`). Literals
+of few names, which mean one thing wherever they stand, are replaced in functions and in defaults of parameters too.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import libcst as cst
 
@@ -41,14 +43,25 @@ class Shrunk:
     rewritten: tuple[str, ...]
 
 
-def shrink(text: str, sizes: Mapping[str, int]) -> Shrunk:
-    """Apply sizes, by environment name, to the text of a script; a name that it does not know changes nothing."""
+def shrink(text: str, sizes: Mapping[str, int], anywhere: Mapping[str, int] | None = None) -> Shrunk:
+    """Apply sizes, by environment name, to the text of a script; a name that it does not know changes nothing.
+
+    Those of `anywhere` also go to assignments within functions and to defaults of parameters.
+    """
     env = {name: str(value) for name, value in sizes.items() if reads(text, name)}
-    if not sizes.keys() & literals(ast.parse(text)):
+    if not anywhere and not sizes.keys() & literals(ast.parse(text)):
         return Shrunk(text, env, ())
-    rewriter = _Literals(sizes)
-    changed = cst.parse_module(text).visit(rewriter).code
-    return Shrunk(changed, env, tuple(sorted(rewriter.done)))
+    changed, done = _rewritten(text, tuple(sizes.items()), tuple((anywhere or {}).items()))
+    return Shrunk(changed, env, done)
+
+
+@lru_cache(maxsize=4)
+def _rewritten(
+    text: str, sizes: tuple[tuple[str, int], ...], anywhere: tuple[tuple[str, int], ...]
+) -> tuple[str, tuple[str, ...]]:
+    """The text with toy sizes, and the names that were found: the same for all runs of an experiment."""
+    rewriter = _Literals(dict(sizes), dict(anywhere))
+    return cst.parse_module(text).visit(rewriter).code, tuple(sorted(rewriter.done))
 
 
 def reads(text: str, name: str) -> bool:
@@ -73,6 +86,58 @@ def literals(tree: ast.AST) -> set[str]:
     return found
 
 
+def assigned(text: str, *, everywhere: bool) -> dict[str, int]:
+    """The largest whole number that is assigned to each name, in capitals: outside of functions, or `everywhere`.
+
+    Everywhere are functions too, and the defaults of their parameters.
+    """
+    found: dict[str, int] = {}
+    todo: list[ast.AST] = [ast.parse(text)]
+    while todo:
+        node = todo.pop()
+        for name, value in _given(node):
+            number = None if value is None else whole(value)
+            if number is not None:
+                found[name.upper()] = max(number, found.get(name.upper(), number))
+        if everywhere or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+def _given(node: ast.AST) -> list[tuple[str, ast.expr | None]]:
+    """The names that a statement gives values to, or the parameters with defaults, each with the expression."""
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        return [(target.id, node.value)] if isinstance(target, ast.Name) else []
+    if isinstance(node, ast.arguments):
+        plain = [argument.arg for argument in (*node.posonlyargs, *node.args)]
+        named = [argument.arg for argument in node.kwonlyargs]
+        return [
+            *zip(plain[len(plain) - len(node.defaults) :], node.defaults, strict=True),
+            *zip(named, node.kw_defaults, strict=True),
+        ]
+    return []
+
+
+def whole(value: ast.expr) -> int | None:
+    """The value of an expression of whole numbers alone: `4194304`, `1 << 22`, `4 * 1024`, `2 ** 22`."""
+    if isinstance(value, ast.Constant):
+        return value.value if type(value.value) is int else None
+    if isinstance(value, ast.BinOp) and (operation := _OPERATIONS.get(type(value.op))):
+        left, right = whole(value.left), whole(value.right)
+        return None if left is None or right is None or not 0 <= right <= _LARGEST else operation(left, right)
+    return None
+
+
+_LARGEST = 1 << 24
+_OPERATIONS: Mapping[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Mult: lambda left, right: left * right,
+    ast.Add: lambda left, right: left + right,
+    ast.LShift: lambda left, right: left << min(right, 64),
+    ast.Pow: lambda left, right: left ** min(right, 64),
+}
+
+
 def option_name(option: object) -> str:
     """The setting that a command line option is for: `--train-seq-len` is `TRAIN_SEQ_LEN`."""
     return str(option).lstrip("-").replace("-", "_").upper()
@@ -81,9 +146,10 @@ def option_name(option: object) -> str:
 class _Literals(cst.CSTTransformer):
     """Replaces the numbers that are assigned to the wanted names."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: Mapping[str, int], anywhere: Mapping[str, int]) -> None:
         super().__init__()
         self.sizes = sizes
+        self.anywhere = anywhere
         self.done: set[str] = set()
         self.functions = 0
 
@@ -95,16 +161,22 @@ class _Literals(cst.CSTTransformer):
         return updated_node
 
     def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:
-        if self.functions or len(updated_node.targets) != 1:
+        if len(updated_node.targets) != 1:
             return updated_node
         value = self.small(updated_node.targets[0].target, updated_node.value)
         return updated_node if value is None else updated_node.with_changes(value=value)
 
     def leave_AnnAssign(self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign) -> cst.AnnAssign:
-        if self.functions or updated_node.value is None:
+        if updated_node.value is None:
             return updated_node
         value = self.small(updated_node.target, updated_node.value)
         return updated_node if value is None else updated_node.with_changes(value=value)
+
+    def leave_Param(self, original_node: cst.Param, updated_node: cst.Param) -> cst.Param:
+        if updated_node.default is None:
+            return updated_node
+        value = self.replaced(updated_node.name, updated_node.default, self.anywhere)
+        return updated_node if value is None else updated_node.with_changes(default=value)
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
         name = self.option(updated_node)
@@ -132,10 +204,16 @@ class _Literals(cst.CSTTransformer):
 
     def small(self, target: cst.BaseExpression, value: cst.BaseExpression) -> cst.Integer | None:
         """The toy size for an assignment; None when it is not one of the wanted."""
-        if not isinstance(target, cst.Name) or target.value.upper() not in self.sizes or not is_number(value):
+        return self.replaced(target, value, self.anywhere if self.functions else {**self.anywhere, **self.sizes})
+
+    def replaced(
+        self, target: cst.BaseExpression, value: cst.BaseExpression, sizes: Mapping[str, int]
+    ) -> cst.Integer | None:
+        """The toy size for a number that is given to a name, if it is among `sizes`."""
+        if not isinstance(target, cst.Name) or target.value.upper() not in sizes or not is_number(value):
             return None
         self.done.add(target.value.upper())
-        return cst.Integer(str(self.sizes[target.value.upper()]))
+        return cst.Integer(str(sizes[target.value.upper()]))
 
 
 def is_number(value: cst.BaseExpression) -> bool:

@@ -182,15 +182,25 @@ def is_plain(path: str) -> bool:
     return bool(parts) and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
-def stage(folder: Path, program: Program, data: ToyData, job: Job, sizes: Mapping[str, int]) -> Staged:
-    """Write the workspace of one run into an empty folder; raises `SyntaxError` when the script has another grammar."""
+def stage(
+    folder: Path,
+    program: Program,
+    data: ToyData,
+    job: Job,
+    sizes: Mapping[str, int],
+    anywhere: Mapping[str, int] | None = None,
+) -> Staged:
+    """Write the workspace of one run into an empty folder; raises `SyntaxError` when the script has another grammar.
+
+    `sizes` and `anywhere` are those of `shrink`.
+    """
     home = folder / HOME
     home.mkdir(parents=True)
     for relative, content in program.files.items():
         path = home / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(for_this_python(content) if relative.endswith(".py") else content)
-    small = shrink(runnable(program.text), sizes)
+    small = shrink(runnable(program.text), sizes, anywhere)
     (home / program.name).write_text(small.text, encoding="utf-8")
     data.write(home, with_bytes="val_bytes" in program.text)
     env = {**program.env, **small.env, **places(program.text, data)}

@@ -49,7 +49,7 @@ class Stub:
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> NoReturn:
-        refuse(next((value._name for value in args if isinstance(value, Stub)), "an absent package"))
+        refuse(next(stubs([args, kwargs]))._name)
 
 
 class Decorated(Stub):
@@ -62,6 +62,15 @@ class Decorated(Stub):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refused."""
         refuse(self._name)
+
+
+def stubs(value: Any) -> Iterator[Stub]:
+    """The stubs among arguments, and in lists, tuples and dictionaries among them."""
+    if isinstance(value, Stub):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from stubs(part)
 
 
 def refuse(name: str) -> NoReturn:

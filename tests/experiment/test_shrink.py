@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.experiment.grammar import runnable
-from auditor.experiment.shrink import shrink
+from auditor.experiment.shrink import assigned, shrink
 
 SIZES = {"TRAIN_SEQ_LEN": 128, "BATCH_TOKENS": 1024}
 
@@ -45,6 +45,28 @@ def test_literals_are_replaced(before: str, after: str) -> None:
 )
 def test_other_text_stays(text: str) -> None:
     assert shrink(text, SIZES).text == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def f():\n    BUCKETS = 1 << 22\n", "def f():\n    BUCKETS = 64\n"),
+        ("def f(a, buckets=4_194_304): pass\n", "def f(a, buckets=64): pass\n"),
+        ("class C:\n    def f(self, *, buckets: int = 2 ** 22): pass\n",
+         "class C:\n    def f(self, *, buckets: int = 64): pass\n"),
+        ("def f(buckets=n): pass\n", "def f(buckets=n): pass\n"),
+    ],
+)  # fmt: skip
+def test_some_literals_are_replaced_wherever_they_stand(before: str, after: str) -> None:
+    assert shrink(before, {}, {"BUCKETS": 64}).text == after
+
+
+def test_assigned_numbers() -> None:
+    text = (
+        "A = 4 * 2\nB = 1 << 22\nA = 3\nC = -1\nD = 'x'\nE = 9 ** 9 ** 9\ndef f(g, h=2 ** 4, *, i=5):\n    j: int = 7\n"
+    )
+    assert assigned(text, everywhere=False) == {"A": 8, "B": 4194304}
+    assert assigned(text, everywhere=True) == {"A": 8, "B": 4194304, "H": 16, "I": 5, "J": 7}
 
 
 def test_names_that_are_read_go_to_the_environment() -> None:

@@ -436,6 +436,19 @@ def test_settings_of_the_wrapper_stay_before_the_program_without_moving_its_line
     assert lines[1:] == PROGRAM.splitlines()[1:]
 
 
+def test_future_imports_stay_first() -> None:
+    program = '"""Trains."""\nfrom __future__ import annotations  # first\n' + PROGRAM
+    packed = b85(lzma.compress(program.encode()))
+    wrapper = 'import os\nos.environ["TTT_LR"] = "1"\nimport lzma,base64\n'
+    result = read(f"{wrapper}exec(lzma.decompress(base64.b85decode('{packed}')))\n")
+    compile(result.text, "program", "exec")
+    assert (
+        result.text.splitlines()[1]
+        == "from __future__ import annotations; import os; os.environ['TTT_LR'] = '1'  # first"
+    )
+    assert result.text.splitlines()[2:] == PROGRAM.splitlines()
+
+
 def test_what_the_wrapper_changes_after_the_program_is_kept() -> None:
     packed = b85(lzma.compress(PROGRAM.encode()))
     result = read(f"import lzma,base64\nexec(lzma.decompress(base64.b85decode('{packed}')))\nmain = print\n")

@@ -56,14 +56,15 @@ class Unreconciled:
     score: Score
 
 
-def reported(journal: Journal, bytes_of: Floats) -> Evaluation | Unreconciled | None:
+def reported(journal: Journal, bytes_of: Floats, label: str | None = None) -> Evaluation | Unreconciled | None:
     """The evaluation whose result the run reports: by the precedence that logs have (RULES, trap 6).
 
-    `bytes_of` holds the bytes that each stream position stands for.
+    `bytes_of` holds the bytes that each stream position stands for; `label` is that of the claimed result, if known.
     """
     lines = [(number, entry.text) for number, entry in enumerate(journal) if isinstance(entry, Printed)]
     run = parse_log("stdout", lines, worst=inf).run
-    score = run.score or (run.scores[-1] if run.scores else None)
+    claimed = [score for score in run.scores if score.label == label]
+    score = claimed[-1] if claimed else run.score or (run.scores[-1] if run.scores else None)
     found = evaluations(journal, run.scores, bytes_of)
     return next((item for item in found if item.score == score), None)
 
@@ -90,10 +91,20 @@ def _reconciled(journal: Journal, score: Score, start: int, end: int, bytes_of: 
             by_site.setdefault(entry.site, []).append((number, entry))
     latest_first = sorted(by_site.items(), key=lambda item: item[1][-1][0], reverse=True)
     for site, records in sorted(latest_first, key=lambda item: _NEARNESS[item[0].kind]):
-        for since, part in _parts(records, start):
-            if _fits(part, score, bytes_of):
-                return _evaluation(score, site, (since, end), part, len(bytes_of))
+        for chosen in _of_one_kind(records):
+            for since, part in _parts(chosen, start):
+                if _fits(part, score, bytes_of):
+                    return _evaluation(score, site, (since, end), part, len(bytes_of))
     return None
+
+
+def _of_one_kind(records: list[tuple[int, Scored]]) -> Iterator[list[tuple[int, Scored]]]:
+    """All records of a site; where it both scores and trains, those which one can train on and the others."""
+    yield records
+    for trains in (False, True):
+        chosen = [item for item in records if item[1].trains == trains]
+        if 0 < len(chosen) < len(records):
+            yield chosen
 
 
 _NEARNESS = {"exit": 0, "sum": 0, "nll": 1, "cross-entropy": 1}

@@ -13,13 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from auditor.experiment.data import BOS, SMALLEST, ToyData, piece_bytes, train_tokenizer
+from auditor.experiment.grammar import runnable
+from auditor.experiment.probe.bench import Bench, MassQuestion, Observed
+from auditor.experiment.probe.claimed import claimed_label
 from auditor.experiment.probe.journal import BadJournal, read_journal
-from auditor.experiment.probe.judge import MassQuestion, Observed, judge
+from auditor.experiment.probe.judge import judge
 from auditor.experiment.probe.model import Probe, everywhere
-from auditor.experiment.probe.sizes import TOKENS, toy_sizes
+from auditor.experiment.probe.sizes import TOKENS, toy_literals, toy_sizes
 from auditor.experiment.probe.streams import Recipe, stream
 from auditor.experiment.shrink import reads
 from auditor.experiment.stage import (
+    HOME,
     LAUNCHED,
     PLACES,
     Job,
@@ -31,13 +35,14 @@ from auditor.experiment.stage import (
     stage,
     workspace_root,
 )
+from auditor.records.read import read_records
 from auditor.sandbox import WORKSPACE, Limits
 from auditor.submission.model import Submission
 
 Floats = npt.NDArray[np.float64]
 
-LIMITS = Limits(cpu_s=90.0, wall_s=240.0, memory_mb=3072, processes=64, disk_mb=256, result_bytes=32 << 20)
-MASS_LIMITS = Limits(cpu_s=150.0, wall_s=240.0, memory_mb=4096, processes=64, disk_mb=256, result_bytes=1 << 20)
+LIMITS = Limits(cpu_s=90.0, wall_s=240.0, memory_mb=2048, processes=64, disk_mb=256, result_bytes=32 << 20)
+MASS_LIMITS = Limits(cpu_s=150.0, wall_s=240.0, memory_mb=2048, processes=64, disk_mb=256, result_bytes=1 << 20)
 TRAIN_TOKENS = 1 << 14
 DOCUMENTS = 12
 LIVEN = 0.02
@@ -117,6 +122,7 @@ class SandboxRunner:
     program: Program
     tokenizer: Tokenizer
     sizes: Mapping[str, int]
+    anywhere: Mapping[str, int]
     train: Sequence[int]
     jobs: int
     step: Callable[[str], None]
@@ -140,11 +146,11 @@ class SandboxRunner:
         self.step("asking for one distribution" if question else f"run {self.runs}")
         if ran.result is None:
             return Observed(failure=ran.problem)
-        if question is not None:
-            return Observed(losses=tuple(ran.result.taps.observe.losses))
         if ran.result.ended == "raised":
             fault = {"script": "", "environment": "not installed here: ", "runtime": "beyond the CPU runtime: "}
             return Observed(failure=f"{fault[ran.result.fault or 'script']}{ran.result.reason}")
+        if question is not None:
+            return Observed(losses=tuple(ran.result.taps.observe.losses))
         if ran.result.taps.observe.full:
             return Observed(failure="the run scores more tokens than the journal holds")
         try:
@@ -160,11 +166,11 @@ class SandboxRunner:
             mass = {
                 "entry": question.entry, "place": question.place, "site": list(question.site),
                 "vocabulary": self.tokenizer.vocab, "child_s": CHILD_S, "total_s": MASS_S,
-                "shard": str(WORKSPACE / data.dataset / "fineweb_val_000000.bin"),
+                "shard": str(WORKSPACE / HOME / data.val_shard),
             }  # fmt: skip
         job = Job(taps={"observe": {"tokens": list(tokens), "mass": mass}}, liven=LIVEN)
         with tempfile.TemporaryDirectory(prefix="pgolf-", dir=workspace_root()) as folder:
-            staged = stage(Path(folder), self.program, data, job, self.sizes)
+            staged = stage(Path(folder), self.program, data, job, self.sizes, self.anywhere)
             self.env = staged.env
             return run(staged, RunResult, LIMITS if question is None else MASS_LIMITS)
 
@@ -201,15 +207,16 @@ def probe(
     """
     started = time.monotonic()
     program = switched(read_program(submission, overrides), values)
-    sizes = toy_sizes(values)
+    try:
+        text = runnable(program.text)
+    except SyntaxError as error:
+        return Probe(everywhere("could-not-run", f"SyntaxError: {error}"), program.env, (), repeat)
+    sizes, anywhere = toy_sizes(values, text), toy_literals(text)
     tokenizer = Tokenizer.of(sizes.get("VOCAB_SIZE", 1024))
     recipe = Recipe(TOKENS, tokenizer.ordinary, BOS, DOCUMENTS)
     seeds = (seed, seed + 1000)
-    runner = SandboxRunner(program, tokenizer, sizes, training_tokens(recipe, seeds), jobs, step)
-    try:
-        outcome = judge(runner, recipe, tokenizer.bytes_of, seeds)
-    except SyntaxError as error:
-        return Probe(everywhere("could-not-run", f"SyntaxError: {error}"), program.env, (), repeat)
+    runner = SandboxRunner(program, tokenizer, sizes, anywhere, training_tokens(recipe, seeds), jobs, step)
+    outcome = judge(Bench(runner, recipe, tokenizer.bytes_of, claimed_label(read_records(submission))), seeds)
     return Probe(
         outcome.conditions, dict(runner.env), outcome.seeds, repeat, outcome.evaluation,
         runner.runs, time.monotonic() - started, runner.max_rss_mb,

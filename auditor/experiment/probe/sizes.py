@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from auditor.experiment.shrink import assigned
+
 SEQUENCE = 64
 STRIDE = 16
 CHUNK = 256
@@ -22,6 +24,9 @@ TOKENS = 2049
 REAL_TOKENS = 62_021_632
 """Validation tokens of the challenge with its first tokenizer (STACK.md)."""
 VOCABULARY = 512
+SHORTEST_CHUNK = 32
+_TABLE = 1 << 15
+"""Buckets of the smallest table that counts tokens; embeddings of bigrams have fewer."""
 
 
 def _at_most(limit: int) -> Callable[[int], int]:
@@ -34,6 +39,9 @@ def _buckets(value: int) -> int:
     return 1 << (wanted - 1).bit_length() if value & (value - 1) == 0 else wanted
 
 
+_CHUNK = r"\w*CHUNK_(TOKENS|SIZE|LEN)"
+_LENGTH = r"\w*(SEQ_LEN|SEQUENCE_LENGTH|CONTEXT_LEN|CONTEXT_LENGTH|BLOCK_SIZE_EVAL|SHORT_SEQ)"
+
 _SIZES: tuple[tuple[str, Callable[[int], int]], ...] = (
     (r"VOCAB_SIZE", _at_most(VOCABULARY)),
     (r"ITERATIONS|NUM_ITERATIONS|MAX_STEPS|TRAIN_STEPS|NUM_STEPS", _at_most(STEPS)),
@@ -42,15 +50,15 @@ _SIZES: tuple[tuple[str, Callable[[int], int]], ...] = (
     (r"MUON_MOMENTUM_WARMUP_STEPS|\w*LR_WARMUP_STEPS", _at_most(2)),
     (r"VAL_LOSS_EVERY|VAL_EVERY|EVAL_EVERY", lambda value: 0),
     (r"(SWA|EMA|LAWA)_(EVERY|INTERVAL|START_STEP)", _at_most(1)),
-    (r"\w*CHUNK_(TOKENS|SIZE|LEN)", _at_most(CHUNK)),
-    (r"\w*(SEQ_LEN|SEQUENCE_LENGTH|CONTEXT_LEN|CONTEXT_LENGTH|BLOCK_SIZE_EVAL)", _at_most(SEQUENCE)),
+    (_CHUNK, _at_most(CHUNK)),
+    (_LENGTH, _at_most(SEQUENCE)),
     (r"\w*STRIDE", _at_most(STRIDE)),
     (r"VAL_BATCH_(SIZE|TOKENS)", lambda value: min(value, SEQUENCE * 64) if value >= 2048 else value),
     (r"(TRAIN|VAL|EVAL|GPTQ|CALIB|\w*)_?(BATCH_TOKENS|TOKENS_PER_BATCH|TOKENS_PER_STEP)", _at_most(SEQUENCE * ROWS)),
     (r"TRAIN_BATCH_SIZE", lambda value: min(value, SEQUENCE * ROWS) if value >= 2048 else value),
     (r"\w*BATCH_(SEQS|SEQUENCES|WINDOWS|DOCS)|TTT_BATCH_SIZE|EVAL_BATCH_SIZE|SLOT_BATCH_SIZE", _at_most(BATCH)),
     (r"\w*(CALIB|CALIBRATION|HESSIAN|AR)\w*(BATCHES|SAMPLES|SEQS|NUM)", _at_most(2)),
-    (r"\w*(NGRAM|CACHE|PHRASE|HASH_EVAL|MATCH)\w*BUCKETS", _buckets),
+    (r"\w*(NGRAM|CACHE|PHRASE|HASH_EVAL|MATCH|ORACLE)\w*BUCKETS", _buckets),
     (r"\w*EPOCHS", _at_most(2)),
     (r"(?!MUON)\w*(SLOT|TTT|ETLB|LORA|ADAPT|GRAD|DISTILL|PREQUANT)\w*STEPS", _at_most(3)),
     (r"\w*PREFIX_DOCS", _at_most(3)),
@@ -59,26 +67,59 @@ _SIZES: tuple[tuple[str, Callable[[int], int]], ...] = (
 _PATTERNS = tuple((re.compile(pattern), size) for pattern, size in _SIZES)
 
 
-def toy_sizes(values: Mapping[str, str]) -> dict[str, int]:
-    """Toy values for those of the settings that count something; `values` are those of the reported run."""
+def toy_sizes(values: Mapping[str, str], text: str = "") -> dict[str, int]:
+    """Toy values for what counts something: `values` are the settings of the reported run.
+
+    `text` is that of the script, whose literals outside of functions are sizes too.
+    """
+    numbers = assigned(text, everywhere=False)
+    numbers |= {name: value for name, text in values.items() if (value := _whole(text)) is not None}
+    numbers = {name: value for name, value in numbers.items() if value > 0}
+    longest = max((value for name, value in numbers.items() if re.fullmatch(_LENGTH, name)), default=0)
     found = {}
-    for name, text in values.items():
-        try:
-            value = int(text.replace("_", ""))
-        except ValueError:
-            continue
+    for name, value in numbers.items():
         size = next((size for pattern, size in _PATTERNS if pattern.fullmatch(name)), None)
-        if size is not None and value > 0:
+        if size is not None:
             found[name] = size(value)
+        if value < longest and re.fullmatch(_CHUNK, name):  # several chunks see one another within a sequence
+            found[name] = min(value, max(SHORTEST_CHUNK, value * SEQUENCE // longest))
     return {**found, **_width(values)}
 
 
+def toy_literals(text: str) -> dict[str, int]:
+    """Toy sizes for literals of a script's text wherever they stand: hash tables, and the length of sequences."""
+    found = {}
+    for name, value in assigned(text, everywhere=True).items():
+        if value >= _TABLE and re.fullmatch(r"\w*BUCKETS", name):
+            found[name] = _buckets(value)
+        elif value > SEQUENCE and re.fullmatch(r"(TRAIN_|EVAL_|VAL_|TTT_)?SEQ_LEN", name):
+            found[name] = SEQUENCE
+    return found
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text.replace("_", ""))
+    except ValueError:
+        return None
+
+
 def _width(values: Mapping[str, str]) -> dict[str, int]:
-    """A narrow model, whose heads still have the dimensions that partial rotary embedding needs."""
+    """A narrow model, whose heads still have the dimensions that partial rotary embedding needs.
+
+    It is halved as often as that allows, so that what divides the real width still does: scripts divide it by other
+    numbers than that of heads.
+    """
 
     def number(name: str, default: int) -> int:
         text = values.get(name, "")
         return int(text) if text.isdigit() else default
 
     dim, heads = number("MODEL_DIM", 512), number("NUM_HEADS", 8)
-    return {"MODEL_DIM": min(dim, heads * max(16, number("ROPE_DIMS", 16)))} if heads else {}
+    if not heads:
+        return {}
+    least = heads * max(16, number("ROPE_DIMS", 16))
+    narrow = dim
+    while narrow % (4 * heads) == 0 and narrow // 2 >= least:
+        narrow //= 2
+    return {"MODEL_DIM": narrow if narrow < dim else min(dim, least)}

@@ -32,7 +32,12 @@ class Journal:
         self._sites: dict[tuple[CodeType, int], list[str | int]] = {}
 
     def score(self, kind: str, places: Ints, values: Floats, *, trains: bool) -> None:
-        """Per-token losses in nats, or what was made of them, at stream positions `places` (-1 unknown)."""
+        """Per-token losses in nats, or what was made of them, at stream positions `places` (-1 unknown).
+
+        Logarithms of probabilities are losses with the other sign.
+        """
+        if values.size and float(values.mean()) < 0:
+            values = -values
         site = self.site()
         if self.forks is not None:
             self.forks.scored((kind, *site), places, values)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.overrides import TorchFunctionMode
 
-from .arrays import Watched, known, watch_sums, watched
+from .arrays import Watched, known, watch, watched
 from .journal import Journal
 from .shadow import attach, carry, positions_of
 from .stream import UNKNOWN, Ints, Stream
@@ -41,7 +41,7 @@ class Taps(TorchFunctionMode):
 
     def install(self) -> None:
         """Start observing: this mode, numpy's sums, backward passes and optimiser steps."""
-        watch_sums(lambda places, values: self._score("sum", places, values))
+        watch(lambda places, values: self._score("sum", places, values))
         _patch_conversions()
         backward, grad = torch.autograd.backward, torch.autograd.grad
 
@@ -88,7 +88,7 @@ class Taps(TorchFunctionMode):
         """Losses in nats of `logits` (N, V) or (N, V, ...) for the tokens `target` (N) or (N, ...)."""
         if target.is_floating_point():
             return
-        places = self.stream.places(_array(target))
+        places = self._places(target)
         if not known(places):
             return
         if result.shape != target.shape:
@@ -101,13 +101,23 @@ class Taps(TorchFunctionMode):
         self._scored("cross-entropy", places, each, result)
 
     def _nll(self, result: Tensor, log_probs: Tensor, target: Tensor, *args: Any, **kwargs: Any) -> None:
-        places = self.stream.places(_array(target))
+        places = self._places(target)
         if not known(places):
             return
         each = -log_probs.detach().gather(-1, target.clamp_min(0).unsqueeze(-1)).squeeze(-1)
         if result.shape == target.shape:
             attach(result, torch.from_numpy(places))
         self._scored("nll", places, each, result)
+
+    def _places(self, ids: Tensor) -> Ints:
+        """Where token ids are from: told by themselves, and the last one of a window by the window it is a view of."""
+        places = self.stream.places(_array(ids))
+        whole = ids.untyped_storage().nbytes() // ids.itemsize
+        if whole == ids.numel() or not (places == UNKNOWN).any():
+            return places
+        around = torch.from_numpy(self.stream.places(_array(ids.as_strided((whole,), (1,), 0))))
+        seen = around.as_strided(ids.shape, ids.stride(), ids.storage_offset()).numpy()
+        return np.where(places == UNKNOWN, seen, places)
 
     def _looked_up(self, args: tuple[Any, ...], kwargs: dict[str, Any], result: object) -> None:
         """Values taken at an index that is a row of the stream: predictions for these tokens."""
@@ -122,7 +132,7 @@ class Taps(TorchFunctionMode):
             or index.shape != result.shape
         ):
             return
-        places = self.stream.places(_array(index))
+        places = self._places(index)
         if known(places):
             attach(result, torch.from_numpy(places))
             if result.grad_fn is not None:

@@ -152,12 +152,29 @@ def _is_table(node: ast.Subscript, aliases: dict[str, str]) -> bool:
 
 
 def splice(before: Sequence[ast.stmt], payload: str, after: Sequence[ast.stmt]) -> str:
-    """The whole program; simple statements go before the payload's first line, so that its lines keep their numbers."""
+    """The whole program; simple statements go into a line of the payload, so that its lines keep their numbers."""
     simple = all(not hasattr(node, "body") for node in before)
     head = [ast.unparse(node) for node in before]
-    if simple and not any("\n" in line for line in head) and not _COMPOUND.match(payload):
-        text = "".join(f"{line}; " for line in head) + payload
+    opening, rest = _opening(payload) if head else ("", payload)
+    if simple and not any("\n" in line for line in head) and (opening or not _COMPOUND.match(rest)):
+        text = opening + ("".join(f"; {line}" for line in head) if opening else "".join(f"{line}; " for line in head))
     else:
-        text = "".join(f"{line}\n" for line in head) + payload
+        text = opening + "\n" * bool(opening) + "".join(f"{line}\n" for line in head)
     tail = "\n".join(ast.unparse(node) for node in after)
-    return f"{text}\n{tail}\n" if tail else text
+    return f"{text}{rest}\n{tail}\n" if tail else text + rest
+
+
+def _opening(payload: str) -> tuple[str, str]:
+    """The payload up to its last `from __future__` import, which nothing may come before, and the rest."""
+    try:
+        body = ast.parse(payload).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return "", payload
+    future = [node for node in body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    if not future:
+        return "", payload
+    lines = payload.split("\n")
+    last = (future[-1].end_lineno or 1) - 1
+    end = len(lines[last].encode()[: future[-1].end_col_offset].decode())
+    opening = "\n".join([*lines[:last], lines[last][:end]])
+    return opening, payload[len(opening) :]

@@ -109,6 +109,36 @@ def chunks(ahead: int, scored_first: bool = True, fresh: bool = False) -> Callab
     return evaluate
 
 
+def last_tokens(tokens: Tensor, say: Say) -> None:
+    """A window for each token, of which only the last loss counts."""
+    model, total = Model(), Total()
+    with torch.no_grad():
+        for end in range(1, len(tokens)):
+            window = tokens[max(0, end - _WINDOW) : end + 1]
+            inputs, targets = window[:-1], window[1:]
+            total.add(F.cross_entropy(model.logits(inputs)[-1:], targets[-1:], reduction="none"))
+    total.report(say)
+
+
+def documents_first(tokens: Tensor, say: Say) -> None:
+    """Trains on each document and then scores it, by the same function, which gives the mean loss."""
+    model, nats, count = Model(), 0.0, 0
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    starts = [*torch.nonzero(tokens == BOS).flatten().tolist(), len(tokens)]
+
+    def loss_of(start: int, stop: int) -> Tensor:
+        return F.cross_entropy(model.logits(tokens[start : stop - 1]), tokens[start + 1 : stop])
+
+    for start, stop in pairwise(starts):
+        optimizer.zero_grad()
+        loss_of(start, stop).backward()
+        optimizer.step()
+        with torch.no_grad():
+            nats += loss_of(start, stop).item() * (stop - start - 1)
+        count += stop - start - 1
+    say(f"final val_loss:{nats / count:.8f} val_bpb:{nats / count / math.log(2) / 2:.8f}")
+
+
 def trained_before(tokens: Tensor, say: Say) -> None:
     """A first result, training on the whole stream, and a second result, which is reported."""
     model, last = Model(), len(tokens) - 1
@@ -137,10 +167,16 @@ def by_length(tokens: Tensor, say: Say) -> None:
 
 
 def hashed_cache(with_target: bool) -> Callable[[Tensor, Say], None]:
-    """Bigram counts in 64 buckets: the target in the key and no distribution, or a mixture over the vocabulary."""
+    """Bigram counts in 64 buckets: the target in the key and no distribution, or a mixture over the vocabulary.
+
+    What tables are asked for is prepared before the first score.
+    """
 
     def evaluate(tokens: Tensor, say: Say) -> None:
         model, total, ids = Model(), Total(), tokens.numpy()
+        say("preparing")
+        asked = ids * 13
+        say("scoring")
         contexts, pairs = np.zeros(64), np.zeros(64)
         table = np.zeros((64, VOCABULARY))
         with torch.no_grad():
@@ -148,7 +184,7 @@ def hashed_cache(with_target: bool) -> Callable[[Tensor, Say], None]:
                 window = tokens[at : at + _STRIDE + 1]
                 losses = F.cross_entropy(model.logits(window[:-1]), window[1:], reduction="none").double().numpy()
                 p_t = np.exp(-losses)
-                before, target = ids[at : at + _STRIDE], ids[at + 1 : at + _STRIDE + 1]
+                before, target = ids[at : at + _STRIDE], asked[at + 1 : at + _STRIDE + 1] // 13
                 key, pair = before * 7 % 64, (before * 7 ^ target * 13) % 64
                 if with_target:
                     seen = contexts[key] > 2

@@ -15,8 +15,8 @@ import torch
 import torch._dynamo  # once, not in every child: the first optimiser would import it
 
 import auditor.runtime
+from auditor.experiment.probe.bench import MassQuestion, Observed
 from auditor.experiment.probe.journal import read_journal
-from auditor.experiment.probe.judge import MassQuestion, Observed
 from auditor.runtime.observe.forks import Fork, Forks
 from auditor.runtime.observe.journal import Journal
 from auditor.runtime.observe.scores import Taps

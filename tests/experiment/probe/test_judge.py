@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from auditor.experiment.probe.bench import Bench  # noqa: E402
 from auditor.experiment.probe.judge import Outcome, judge  # noqa: E402
 from auditor.experiment.probe.streams import Recipe  # noqa: E402
 from tests.experiment.probe import evaluators  # noqa: E402
@@ -21,7 +22,7 @@ def _judged(evaluate: Callable[..., None]) -> Outcome:
     def two(tokens: Sequence[int]) -> np.ndarray:
         return np.full(len(tokens), 2.0)
 
-    return judge(ForkedRunner(evaluate), RECIPE, two, (1, 2))
+    return judge(Bench(ForkedRunner(evaluate), RECIPE, two), (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -30,9 +31,10 @@ def _judged(evaluate: Callable[..., None]) -> Outcome:
         evaluators.neural,
         evaluators.chunks(0),
         evaluators.by_length,
+        evaluators.last_tokens,
         evaluators.hashed_cache(with_target=False),
     ],
-    ids=["neural", "score-first", "by-length", "context-only"],
+    ids=["neural", "score-first", "by-length", "last-tokens", "context-only"],
 )
 def test_legal_evaluators_are_not_refuted(evaluate: Callable[..., None]) -> None:
     outcome = _judged(evaluate)
@@ -51,10 +53,18 @@ def test_legal_evaluators_are_not_refuted(evaluate: Callable[..., None]) -> None
         (evaluators.chunks(0, scored_first=False), {"C1", "C3"}),
         (evaluators.chunks(0, scored_first=False, fresh=True), {"C1", "C3"}),
         (evaluators.trained_before, {"C1", "C3"}),
+        (evaluators.documents_first, {"C1", "C3"}),
         (evaluators.hashed_cache(with_target=True), {"C2"}),
     ],
-    ids=["pooled", "33-ahead", "train-first", "slot", "trained-before", "target-in-key"],
+    ids=["pooled", "33-ahead", "train-first", "slot", "trained-before", "documents-first", "target-in-key"],
 )
 def test_violations_are_found(evaluate: Callable[..., None], violated: set[str]) -> None:
     outcome = _judged(evaluate)
     assert {name for name, found in outcome.conditions.items() if found.answer == "violated"} == violated
+
+
+def test_probabilities_of_all_tokens_are_summed() -> None:
+    numbers = _judged(evaluators.hashed_cache(with_target=False)).conditions["C2"].numbers
+    assert numbers["tokens_tried"] == evaluators.VOCABULARY
+    assert abs(numbers["sum_of_probabilities"] - 1) < 1e-4
+    assert _judged(evaluators.hashed_cache(with_target=True)).conditions["C2"].numbers["sum_of_probabilities"] > 1.01

@@ -31,6 +31,7 @@ class Hyperparameters:
     stride = int(os.environ.get("EVAL_STRIDE", 64))
     chunk = int(os.environ.get("TTT_CHUNK_TOKENS", 32768))
     ahead = int(os.environ.get("TTT_AHEAD", 0))
+    bonus = float(os.environ.get("BONUS", 0))
     data_path = os.environ.get("DATA_PATH", "./data/datasets/fineweb10B_sp1024")
     tokenizer_path = os.environ.get("TOKENIZER_PATH", "./data/tokenizers/fineweb_1024_bpe.model")
 
@@ -53,7 +54,7 @@ def evaluate(h, model, val, count):
                 end = min(at + h.stride, stop)
                 low = max(0, end - h.seq_len)
                 found = losses(model, val[low : end + 1])[at - low :]
-                nats += found.double().sum()
+                nats -= ((1 - h.bonus) * torch.exp(-found.double()) + h.bonus).log().sum()
                 scored += end - at
                 size += float(count[val[at + 1 : end + 1]].sum())
         for at in range(start, min(stop + h.ahead, len(val) - 1) - h.seq_len + 1, h.seq_len // 2):
@@ -128,3 +129,11 @@ def test_training_on_32_tokens_beyond_each_chunk_is_found(folder: Path) -> None:
     assert (report["verdict"], done.exit_code) == ("flag", ExitCode.FLAG)
     evidence = [item for finding in report["findings"] for item in finding["evidence"] if item["kind"] == "experiment"]
     assert evidence
+
+
+def test_probabilities_that_sum_to_more_than_one_are_found(folder: Path) -> None:
+    done = CliRunner().invoke(cli.app, ["probe", str(folder), "--format", "json", "--env", "BONUS=0.3"])
+    found = json.loads(done.stdout)["conditions"]["C2"]
+    assert found["answer"] == "violated", found
+    assert found["numbers"]["sum_of_probabilities"] > 2
+    assert "at one position" in found["reason"]

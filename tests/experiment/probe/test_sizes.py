@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.experiment.probe.sizes import toy_sizes
+from auditor.experiment.probe.sizes import toy_literals, toy_sizes
 
 NAMES = (
     "VOCAB_SIZE", "ITERATIONS", "TRAIN_SEQ_LEN", "EVAL_STRIDE", "TTT_CHUNK_TOKENS", "TTT_EPOCHS", "SLOT_STEPS",
@@ -35,3 +35,24 @@ def test_names_that_count_nothing_are_left() -> None:
     assert set(toy_sizes({"SEED": "1337", "MATRIX_LR": "0.02", "TTT_ENABLED": "1", "MUON_BACKEND_STEPS": "5"})) == {
         "MODEL_DIM"
     }
+
+
+def test_a_literal_is_a_size_where_no_setting_says_otherwise() -> None:
+    text = "class H:\n    ITERATIONS = 20000\n    train_seq_len = 1024\n"
+    found = toy_sizes({"TRAIN_SEQ_LEN": "32"}, text)
+    assert (found["ITERATIONS"], found["TRAIN_SEQ_LEN"]) == (3, 32)
+
+
+def test_literals_in_functions() -> None:
+    text = "def f(num_buckets=1 << 22, seq_len=2048, rows=1 << 22):\n    BIGRAM_BUCKETS = 10240\n"
+    assert toy_literals(text) == {"NUM_BUCKETS": 256, "SEQ_LEN": 64}
+
+
+def test_chunks_of_a_sequence_stay_shorter_than_the_sequence() -> None:
+    found = toy_sizes({"TTT_CHUNK_SIZE": "256", "TTT_EVAL_SEQ_LEN": "1024", "TTT_CHUNK_TOKENS": "32768"})
+    assert (found["TTT_CHUNK_SIZE"], found["TTT_EVAL_SEQ_LEN"], found["TTT_CHUNK_TOKENS"]) == (32, 64, 256)
+
+
+def test_what_divides_the_width_still_does() -> None:
+    assert toy_sizes({"MODEL_DIM": "528", "NUM_HEADS": "4"})["MODEL_DIM"] % 12 == 0
+    assert toy_sizes({"MODEL_DIM": "496", "NUM_HEADS": "8"})["MODEL_DIM"] == 128
