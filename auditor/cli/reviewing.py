@@ -11,7 +11,7 @@ import typer
 from auditor.cli.failing import failing
 from auditor.cli.options import DEFAULT_REPO, Env, Mirror, OneTarget, Output, Repo
 from auditor.cli.posting import As, Label, posted
-from auditor.cli.steps import audit_one, settings_from, with_probe
+from auditor.cli.steps import audit_one, settings_from
 from auditor.console import emit, writable, write_whole
 from auditor.verdict import PgolfError
 
@@ -73,9 +73,7 @@ def review(
 
         settings = settings_from(env)
         writable(output)
-        report = audit_one(target, mirror=mirror, repo=repo, env=settings, smoke=smoke)
-        if probe:
-            report = with_probe(report, target, mirror=mirror, repo=repo, env=settings)
+        report = audit_one(target, mirror=mirror, repo=repo, env=settings, smoke=smoke, probe=probe)
         made = render(report, rules=catalogue(), rulings=rulings())
         if draft is not None:
             write_whole(dumps(draft_of(report, made)), draft, shown=f"--draft {draft}")
