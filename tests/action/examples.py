@@ -11,7 +11,8 @@ REPOSITORY, COMMIT = "golf/pgolf", "0123456789abcdef0123456789abcdef01234567"
 
 def filled_in(text: str) -> str:
     """The text of an example, ready to run."""
-    return re.sub(r"OWNER/pgolf(\S*)@COMMIT", rf"{REPOSITORY}\1@{COMMIT} # v0.1.0", text)
+    text = re.sub(r"OWNER/pgolf(\S*)@COMMIT", rf"{REPOSITORY}\1@{COMMIT} # v0.1.0", text)
+    return text.replace("OWNER/pgolf", REPOSITORY).replace("COMMIT", COMMIT)
 
 
 def write(folder: Path) -> list[Path]:

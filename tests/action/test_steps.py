@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -36,12 +37,13 @@ STUB = """#!/bin/bash
 { printf '%s\\0' "${0##*/}" "$@"; printf '\\036\\0'; } >> "$CALLS"
 case "${0##*/} $1" in
   "pgolf pulls") echo "[7]" ;;
+  "pgolf validate") touch "${@: -1}" ;;
   "git "*) printf '%s\\n' "$GIT_SAYS" ;;
   "python -c") echo "0.1.0" ;;
   "openssl "*) echo "ffffffffffffffffffffffffffffffff" ;;
 esac
 """
-NAMES = ("pgolf", "python", "python3.12", "sudo", "git", "openssl", "uv")
+NAMES = ("pgolf", "python", "python3.12", "sudo", "git", "openssl", "uv", "sky", "rsync")
 FIXED = {"PGOLF": "bin/pgolf", "PYTHON": "bin/python3.12"}
 """What other steps of ours put out: paths below the runner's own folder."""
 CASES = [(name, step) for name in TEXTS for step in steps(name) if "run" in step]
@@ -70,6 +72,7 @@ def runner(tmp_path: Path) -> dict[str, str]:
         "RUNNER_TEMP": str(tmp_path / "work"),
         "GITHUB_ACTION_PATH": str(tmp_path / "action"),
         "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
     }
 
 
@@ -124,7 +127,8 @@ def test_a_step_takes_hostile_values_for_what_they_are(
         for words in calls(tmp_path / "calls"):
             for word in words[1:]:
                 # Whole or not at all: an argument that holds a part of it was split or glued.
-                assert value not in word or word == value or len(value) < 3 or value == "--help", (value, words)
+                whole = value in (word, word.partition("=")[2] if word.startswith("--") else "")
+                assert value not in word or whole or len(value) < 3 or value == "--help", (value, words)
 
 
 def test_the_changed_folders_of_a_push_are_named_and_nothing_else(runner: dict[str, str], tmp_path: Path) -> None:
@@ -132,6 +136,25 @@ def test_the_changed_folders_of_a_push_are_named_and_nothing_else(runner: dict[s
     done = run(step, {**runner, "FOLDER": ""}, tmp_path)
     assert done.returncode == 0, done.stderr
     assert outputs(tmp_path / "output") == {"folders": "records/t/n"}
+
+
+def test_only_the_commit_that_was_approved_is_planned(runner: dict[str, str], tmp_path: Path) -> None:
+    (step,) = [step for _, step in CASES if step["name"] == "Make the plan and the task"]
+    environment = {**runner, "PGOLF": str(tmp_path / "bin" / "pgolf"), "HEAD_SHA": "a" * 40, "SEEDS": "1,2"}
+    for pull, is_there in (("7", True), ("77", False), ("[7]", False), ("", False)):
+        assert (run(step, {**environment, "PULL": pull}, tmp_path).returncode == 0) == is_there, pull
+        shutil.rmtree(tmp_path / "work" / "task", ignore_errors=True)
+
+
+def test_results_of_another_commit_are_refused(runner: dict[str, str], tmp_path: Path) -> None:
+    (step,) = [step for _, step in CASES if step["name"].startswith("Refuse the results")]
+    (tmp_path / "bin" / "python").unlink()
+    folder = tmp_path / "work" / "validation"
+    folder.mkdir()
+    (folder / "validation.md").write_text("fine")
+    (folder / "validation.json").write_text('{"target": {"head": "%s"}}' % ("a" * 40))
+    assert run(step, {**runner, "HEAD_SHA": "a" * 40}, tmp_path).returncode == 0
+    assert run(step, {**runner, "HEAD_SHA": "b" * 40}, tmp_path).returncode == 1
 
 
 def test_the_tag_of_a_release_has_to_be_its_version(runner: dict[str, str], tmp_path: Path) -> None:
