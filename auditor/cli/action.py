@@ -12,7 +12,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +23,7 @@ from auditor.cli.steps import audit_one
 from auditor.console import warn
 from auditor.report import FORMATS, render
 from auditor.report.tool import RULESET
-from auditor.verdict import ExitCode, Outcome, PgolfError, Report
+from auditor.verdict import Evidence, ExitCode, Outcome, PgolfError, Report
 
 SUMMARY_BYTES = 1 << 20
 """GitHub shows no larger summary of a step."""
@@ -111,7 +111,30 @@ def _audit(target: str, asked: Inputs) -> Report:
     report = audit_one(target, mirror=None, repo=asked.repo, env={})
     if asked.head is not None and report.target.head != asked.head:
         raise PgolfError(f"it is not at commit {asked.head[:40]!r} any more: a later run will see to it")
-    return report
+    return report if report.target.path is None else located(report, Path(report.target.path), Path.cwd())
+
+
+def located(report: Report, target: Path, root: Path) -> Report:
+    """The report on a path with its files named from `root`, where GitHub looks for them.
+
+    The report itself names them from the folder that was audited on, so that it is the same wherever that lies.
+    """
+    folder = target.resolve() if target.is_dir() else target.resolve().parent
+    if not folder.parent.is_relative_to(root.resolve()):
+        return report
+    prefix = folder.parent.relative_to(root.resolve())
+
+    def at(file: str) -> str:
+        return (prefix / file).as_posix()
+
+    def steps(evidence: Evidence) -> Evidence:
+        return replace(evidence, path=tuple(replace(s, file=at(s.file) if s.file else None) for s in evidence.path))
+
+    findings = tuple(
+        replace(found, file=at(found.file), evidence=tuple(map(steps, found.evidence))) for found in report.findings
+    )
+    script = report.submission.script
+    return replace(report, findings=findings, submission=replace(report.submission, script=script and at(script)))
 
 
 def _draft(reports: list[Report], folder: Path) -> Path | None:

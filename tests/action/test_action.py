@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,19 @@ def test_the_worst_verdict_and_all_files(environment: dict[str, str]) -> None:
     assert found["draft-path"] == ""
     assert shown.startswith("::error file=")
     assert "ngram-target-in-key" in Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
+
+
+@pytest.mark.parametrize("path", ["records/t/n", "records/t/n/train_gpt.py", "./records/../records/t/n/"])
+def test_files_are_named_as_the_repository_has_them(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    shutil.copytree(DEMO / "ngram_cache", tmp_path / "records" / "t" / "n")
+    monkeypatch.chdir(tmp_path)
+    _, shown, found = acted(environment, INPUT_PATHS=path)
+    report = json.loads(Path(found["report-path"]).read_text())
+    for file in [report["submission"]["script"], *(each["file"] for each in report["findings"])]:
+        assert (tmp_path / file).is_file(), file
+    assert "::error file=records/t/n/train_gpt.py,line=" in shown
 
 
 @pytest.mark.parametrize(
