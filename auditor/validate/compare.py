@@ -81,7 +81,7 @@ def of_seed(plan: Plan, data: Data | None, run: SeedRun, records: Records, allow
     steps = claim(records, "steps", run.seed) or own(logged, "steps") or claim(records, "steps")
     fixed = "the steps are those that were asked for" if plan.steps is not None else why
     yield judged(run.seed, "steps", steps, run.steps, STEPS, fixed, relative=True, both=True, decides=False)
-    machine = None if not elsewhere(plan, run) else "another machine"
+    machine = elsewhere(plan, run)
     # A claimed time is the script's own: like is compared with like, and our clock judges the budgets.
     for name, quantity, took in (
         ("train_s", "training time", run.said_training_s or run.training_s),
@@ -154,7 +154,7 @@ def clocks(plan: Plan, run: SeedRun) -> Iterator[Row]:
         status: Status = "not-measured" if took is None else "contradicted" if over else "reproduced"
         note = None
         if elsewhere(plan, run):
-            status, note = "not-comparable", "another machine"
+            status, note = "not-comparable", elsewhere(plan, run)
         elif plan.steps is not None and quantity.startswith("training"):
             status, note = "not-comparable", "the steps were fixed"
         elif over and took is not None and took <= budget * (1 + GRACE) and quantity.startswith("evaluation"):
@@ -198,9 +198,11 @@ def same_split(one: int, other: int) -> bool:
     return any(one // cut * cut == other or other // cut * cut == one for cut in CUTS)
 
 
-def elsewhere(plan: Plan, run: SeedRun) -> bool:
-    """Whether times on this machine say nothing of the contest's; a toy is measured by the budgets it was given."""
-    return plan.mode == "gpu" and not is_contest(tuple(run.gpus))
+def elsewhere(plan: Plan, run: SeedRun) -> str | None:
+    """Why times on this machine say nothing of the contest's; a toy at its own sizes is measured by its budgets."""
+    if plan.mode == "toy":
+        return "toy sizes" if plan.changed else None
+    return None if is_contest(tuple(run.gpus)) else "another machine"
 
 
 def log_of(records: Records, seed: int) -> Run | None:

@@ -70,6 +70,7 @@ class SeedRun:
     paused_s: float = 0.0
     """By which the script's own clock stood still while it validated during training."""
     said_training_s: float | None = None
+    """By the script's own clock, which is made up in the CPU runtime."""
     said_evaluation_s: float | None = None
     val_bpb: float | None = None
     val_loss: float | None = None
