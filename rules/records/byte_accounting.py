@@ -9,27 +9,32 @@ is known, its usual cause. Notes are: only some lines of a log are off, so that 
 predictors; a loss that is printed in nats per byte; a length that no inflation explains, of a part of the set or of
 another export, which cannot be compared.
 
+Where no line gives the ratio, the script is read: a table of bytes that counts the leading space of a token beside a
+sum that adds it again, and, in a script without such a table, a loss in bits divided by a fixed number of bytes.
+
 Why it matters
 --------------
 A score over too many bytes is too low by the same factor. A merged row was reverted for it.
 
 Limits
 ------
-Logs that print no loss, or too few digits, cannot be checked. A set that was cut is not compared. A byte table that is
-wrong by less than three in a thousand passes.
+Logs that print no loss, or too few digits, cannot be checked but by the script's text, and other forms of the same
+mistakes escape that. A set that was cut is not compared. A byte table that is wrong by less than three in a thousand
+passes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import ClassVar
 
 from auditor.facts import Facts
 from auditor.records import LogRecord, Score
-from auditor.verdict import Finding, Level
+from auditor.verdict import Evidence, Finding, Level, Step
 from rules.base import Example, Kind
+from rules.records import byte_table
 from rules.records.reading import finding, reported
 from rules.records.samples import example
 from rules.records.samples import log as log_of
@@ -87,8 +92,8 @@ class ByteAccounting:
         lines = list(_lines(facts))
         off = [line for line in lines if 1 + _TOLERANCE + line.score.uncertainty < line.factor < _LARGEST]
         if not off:
-            yield from self._unit(facts) if lines else self._claimed(facts)
-            yield from self._incomparable(facts)
+            found = [*(self._unit(facts) if lines else self._claimed(facts)), *self._incomparable(facts)]
+            yield from found if found or lines else self._written(facts)
             return
         one = max(off, key=lambda line: (line.score.decimals, line.score.stage, line.factor))
         implied = f", {one.tokens * one.per_token:,.0f} bytes for the validation set" if one.tokens else ""
@@ -104,6 +109,32 @@ class ByteAccounting:
             message += " or of a part of the set."
         quoted = [(one.record, one.score.line, "loss and score")]
         yield finding(facts, self, message, quoted, level="warning" if constant else "note")
+
+    def _written(self, facts: Facts) -> Iterator[Finding]:
+        """What the script's text says of the bytes of a token."""
+        tree = byte_table.tree_of(facts)
+        if tree is None:
+            return
+        doubled, fixed = byte_table.doubled_space(tree), None
+        if doubled is None and byte_table.SPACE not in facts.text and "u2581" not in facts.text:
+            fixed = byte_table.fixed_ratio(tree)
+        if doubled is not None:
+            message = (
+                "A leading space is counted in the table of bytes and added again in the sum; the score is too low."
+            )
+            yield self._at(facts, message, doubled.lineno)
+        elif fixed is not None:
+            message = (
+                f"The score divides by {fixed[1]:.4g} bytes per token, a fixed number, not by the bytes of the text."
+            )
+            yield self._at(facts, message, fixed[0].lineno)
+
+    def _at(self, facts: Facts, message: str, line: int) -> Finding:
+        """A finding at a line of the script."""
+        step = Step(line, facts.lines[line - 1].strip()[:300], "how bytes are counted")
+        return replace(
+            finding(facts, self, message, file=facts.file), line=line, evidence=(Evidence("records", (step,)),)
+        )
 
     def _claimed(self, facts: Facts) -> Iterator[Finding]:
         """Without a line to go by: the loss and the score that are claimed together."""

@@ -3,9 +3,9 @@
 What it does
 ------------
 Looks for the claimed score among the scores of the logs and their means over runs, and for the claimed scores of single
-seeds in the logs of those seeds. Finds a size that is claimed below the printed ones, a declaration of three seeds
-where fewer are shown, and a score in submission.json that the README calls pending. Compares the size of the committed
-script with the code size that the logs print.
+seeds in the logs of those seeds. Finds a size that is claimed below the printed ones, or for a seed whose log prints
+another one or none, a declaration of three seeds where fewer are shown, and a score in submission.json that the README
+calls pending. Compares the size of the committed script with the code size that the logs print.
 
 Why it matters
 --------------
@@ -34,6 +34,8 @@ from rules.records.samples import DECLARED, example, log
 
 _ROUNDED = 0.01
 """A size in megabytes may be this far from the exact one."""
+_EXACT = 1000
+"""A size that is a multiple of this was rounded; one that is a little below a printed one may be of other code."""
 _THREE_SEEDS = re.compile(r"(?:three|3)[_ -]?seeds?", re.IGNORECASE)
 _TICKED = DECLARED.replace('"seeds": [1337, 42, 7]', '"compliance": {"three_seeds": true}, "seeds": [1337]').replace(
     ',\n    "42": {"val_bpb": 1.2197},\n    "7": {"val_bpb": 1.2203}', ""
@@ -68,6 +70,7 @@ class ClaimLogMismatch:
         yield from self._headline(facts)
         yield from self._seeds(facts)
         yield from self._size(facts)
+        yield from self._seed_sizes(facts)
         yield from self._three_seeds(facts)
         yield from self._code(facts)
 
@@ -121,6 +124,28 @@ class ClaimLogMismatch:
         if claims[0].value < least.bytes * (1 - _ROUNDED):
             message = f"{claims[0].where} claims {claims[0].value:,.0f} bytes; no log prints less than {least.bytes:,}."
             yield finding(facts, self, message, [(record, least.line, "the printed size")])
+
+    def _seed_sizes(self, facts: Facts) -> Iterator[Finding]:
+        """Sizes of single seeds that are claimed exactly, where the logs of the seed print a larger one or none."""
+        printed: dict[int, list[int]] = {}
+        for _, run in facts.records.runs:
+            if run.seed is not None:
+                sizes = [size.bytes for size in run.sizes if size.kind == "total"]
+                printed.setdefault(run.seed.value, []).extend([*sizes, *([run.artifact.bytes] if run.artifact else [])])
+        if not any(printed.values()):
+            return
+        off = []
+        for claim in facts.records.claimed("artifact_bytes"):
+            if claim.seed not in printed or claim.value % _EXACT == 0:
+                continue
+            sizes = printed[claim.seed]
+            said = f"{claim.where.rpartition(': artifact')[0] or claim.where} claims {claim.value:,.0f} bytes"
+            if not sizes:
+                off.append(f"{said}, and no log of it prints a size")
+            elif claim.value < min(sizes) - _EXACT:
+                off.append(f"{said}, its log prints {min(sizes):,}")
+        if off:
+            yield finding(facts, self, f"{'; '.join(off[:4])}.", level="note")
 
     def _three_seeds(self, facts: Facts) -> Iterator[Finding]:
         """A box that is ticked for three seeds, where neither logs nor claims have as many."""

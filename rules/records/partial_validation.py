@@ -3,7 +3,9 @@
 What it does
 ------------
 Compares what a log says it scored with the whole set: the tokens of a subset, the bytes of a mixture, or the bytes that
-loss and score imply for the tokens that were loaded.
+loss and score imply for the tokens that were loaded. Looks for a claimed score that no log comes to on lines that tell
+how far an evaluation is. A note are windows at the end that are scored more than once: with eight digits, loss and
+score imply a number of bytes that is only explained by so many times the last tokens.
 
 Why it matters
 --------------
@@ -11,17 +13,19 @@ The score is defined over the whole validation set. The first documents, or a sa
 
 Limits
 ------
-Windows at the end that are skipped or scored more than once are a matter of a few thousand tokens and not counted here.
-A subset that the log does not mention is not seen.
+The end is looked at for the tokenizer of 1,024 tokens and strides of 64 and 128 alone, whose last bytes are known. A
+subset that the log does not mention is not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from auditor.facts import Facts
-from auditor.records import Read, Run
+from auditor.records import Read, Run, Score
+from auditor.records.parse import numbered
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.byte_accounting import FULL
@@ -31,6 +35,16 @@ from rules.records.samples import example, log
 _WHOLE = 0.995
 _WHOLE_SETS = frozenset((62_021_632, 45_508_608, 45_514_752, 40_540_160, 47_851_520, 47_853_343))
 """Tokens that the whole set has under the published tokenizers."""
+_TOKENS, _BYTES = 62_021_632, 151_080_363
+"""Of the whole set under the tokenizer of 1,024 tokens."""
+_LAST = {64: 143, 128: 289}
+"""Bytes of its last tokens, by their number: what makes the lengths that logs imply come out to the byte."""
+_SEQUENCES = (1024, 2048, 4096)
+_ROUNDING = 2.5
+"""Bytes by which a length is uncertain that is implied by numbers of eight decimals."""
+_EXACT = 8
+_DIGITS = 5
+_PERCENT = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*-\s*\d{1,3}(?:\.\d+)?)?\s*%")
 _SUBSET = log(42).replace("tokens:62021632", "tokens:9666560")
 
 
@@ -48,13 +62,64 @@ class PartialValidation:
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        """The first run that scores a part only."""
+        """The first run that scores a part only; then a claim that is no final score; then windows at the end."""
         for record, run in reported(facts):
             found = _part(run)
             if found is not None:
                 read, text = found
                 yield finding(facts, self, f"{record.name}: {text}", [(record, read.line, "what is scored")])
                 return
+        yield from self._unfinished(facts)
+        yield from self._again(facts)
+
+    def _unfinished(self, facts: Facts) -> Iterator[Finding]:
+        """A claimed score that stands on a line of progress, and that no run comes to."""
+        claim = next((each for each in facts.records.claimed("val_bpb") if each.seed is None), None)
+        scores = [score.val_bpb for _, run in facts.records.runs for score in run.finals]
+        if claim is None or claim.decimals < _DIGITS or any(abs(claim.value - each) < 1e-4 for each in scores):
+            return
+        written = f"{claim.value:.{claim.decimals}f}"
+        for log_, record in zip(facts.submission.logs, facts.records.logs, strict=True):
+            for number, line in numbered(log_.text, log_.numbers):
+                part = _PERCENT.search(line) if written in line else None
+                if part is not None and float(part[1]) < 100:
+                    message = (
+                        f"{claim.where} claims {written}, which {record.name} gives for {part[1]} % of an evaluation."
+                    )
+                    yield finding(facts, self, message, [(record, number, "the claimed score")])
+                    return
+
+    def _again(self, facts: Facts) -> Iterator[Finding]:
+        """Windows at the end, of the first run that shows them."""
+        for record, run in reported(facts):
+            for score in run.finals:
+                found = _repeated(run, score)
+                if found is not None:
+                    tokens, times = found
+                    message = (
+                        f"{record.name}: {score.label} scores the last {tokens} tokens {times} times,"
+                        f" {tokens * (times - 1):,} tokens too many, by the bytes that loss and score imply."
+                    )
+                    yield finding(facts, self, message, [(record, score.line, "loss and score")], level="note")
+                    return
+
+
+def _repeated(run: Run, score: Score) -> tuple[int, int] | None:
+    """(tokens, times) where only so many scores of the last tokens explain the bytes that loss and score imply.
+
+    A sliding evaluation that keeps every window with a token in it scores the last `stride` tokens in as many windows
+    as a sequence has strides.
+    """
+    if run.val_tokens is None or run.val_tokens.value != _TOKENS or min(score.decimals, score.loss_decimals) < _EXACT:
+        return None
+    implied = score.implied_bytes(_TOKENS)
+    for stride, size in _LAST.items():
+        for times in (sequence // stride for sequence in _SEQUENCES):
+            more = times - 1
+            expected = (_BYTES + more * size) * _TOKENS / (_TOKENS + more * stride)
+            if implied is not None and abs(implied - expected) < _ROUNDING:
+                return stride, times
+    return None
 
 
 def _part(run: Run) -> tuple[Read[int], str] | None:

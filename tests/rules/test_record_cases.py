@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -47,6 +48,143 @@ def test_a_command_that_cannot_be_meant_is_a_note(settings: str, said: str) -> N
 @pytest.mark.parametrize("settings", ["EPOCHS=3", "EPOCHS=0", "EPOCHS=0.5", "OMP_NUM_THREADS=08", "RUN_ID=007"])
 def test_other_commands_pass(settings: str) -> None:
     assert found("missing-evidence", **command(settings)) == []
+
+
+# windows at the end, and scores on the way
+
+EXACT = "\nfinal_int6_sliding_window_exact val_loss:{loss:.8f} val_bpb:{bpb:.8f} stride:64 eval_time:70000ms\n"
+
+
+@pytest.mark.parametrize(
+    ("times", "said"), [(1, None), (16, "960 tokens too many"), (32, "1,984 tokens too many"), (20, None)]
+)
+def test_windows_at_the_end_that_are_scored_again(times: int, said: str | None) -> None:
+    tokens, size = 62_021_632 + 64 * (times - 1), 151_080_363 + 143 * (times - 1)
+    bpb = 1.21947123
+    text = log(1337) + EXACT.format(loss=bpb * math.log(2) * size / tokens, bpb=bpb)
+    notes = found("partial-validation", without=(*LOGS, "submission.json"), **{"train_seed1337.log": text})
+    assert [note.level for note in notes] == (["note"] if said else [])
+    assert all(
+        said is not None and said in note.message and f"64 tokens {times} times" in note.message for note in notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "fires"),
+    [
+        ("| 75-76 % | 1.136399 |", True),
+        ("[eval 40.8%] 395232/969088 windows bpb=1.136399", True),
+        ("done 100 % 1.136399", False),
+    ],
+)
+def test_a_claim_that_an_evaluation_gave_on_its_way(line: str, fires: bool) -> None:
+    files = {"submission.json": json.dumps({"val_bpb": 1.136399}), "train_seed7.log": log(7) + line + "\n"}
+    notes = [note for note in found("partial-validation", **files) if "of an evaluation" in note.message]
+    assert bool(notes) == fires
+
+
+# how a script counts bytes, where no log prints a loss
+
+BARE = "import math\nimport torch\n"
+TABLE = """
+def tables(sp, n):
+    size, starts, edge = torch.zeros(n), torch.zeros(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
+    for t in range(n):
+        word = sp.id_to_piece(t)
+        if word.startswith("\u2581"):
+            starts[t] = True
+            {stripped}
+        {counted}
+        edge[t] = sp.is_control(t)
+    return size, starts, edge
+
+def total(size, starts, edge, before, after):
+    return (size[after] {added}).sum()
+"""
+ADDED = "+ (starts[after] & ~edge[before]).float()"
+SCORED = "\ndef score(loss):\n    return {expression}\n"
+
+
+def table(stripped: str, counted: str, added: str = ADDED) -> str:
+    return BARE + TABLE.format(stripped=stripped, counted=counted, added=added)
+
+
+def unlogged(code: str) -> list[Finding]:
+    return found("byte-accounting", without=(*LOGS, "submission.json"), code=code)
+
+
+@pytest.mark.parametrize(
+    ("stripped", "counted"),
+    [
+        ("size[t] = len(word[1:].encode()) + 1", "pass"),
+        ("size[t] = 1.0 + len(word[1:].encode('utf-8'))", "pass"),
+        ("size[t] = len(word[1:].encode()); size[t] += 1", "pass"),
+    ],
+)
+def test_a_leading_space_that_is_counted_twice(stripped: str, counted: str) -> None:
+    [one] = unlogged(table(stripped, counted))
+    assert one.level == "warning"
+    assert "added again in the sum" in one.message
+    assert "size[t]" in one.evidence[0].path[0].text
+    assert found("byte-accounting", code=table(stripped, counted)) == []  # the logs show that the bytes are right
+
+
+@pytest.mark.parametrize(
+    ("stripped", "counted", "added"),
+    [
+        ("word = word[1:]", "size[t] = len(word.encode())", ADDED),
+        ("size[t] = len(word[1:].encode()) + 1", "pass", ""),
+        ("size[t] = len(word[1:].encode())", "pass", ADDED),
+    ],
+)
+def test_a_leading_space_that_is_counted_once(stripped: str, counted: str, added: str) -> None:
+    assert unlogged(table(stripped, counted, added)) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["loss / math.log(2) / 3.5", "loss / (math.log(2) * 3.5)", "loss * 1.442695 / 3.5", "loss / 0.6931472 * (1 / 3.5)"],
+)
+def test_a_fixed_number_of_bytes_per_token(expression: str) -> None:
+    [one] = unlogged(BARE + SCORED.format(expression=expression))
+    assert "divides by 3.5 bytes per token" in one.message
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["loss / math.log(2)", "loss / math.log(2) * tokens / size", "loss / 3.5", "loss / math.log(2) / 1000"],
+)
+def test_a_measured_number_of_bytes_per_token(expression: str) -> None:
+    assert unlogged(BARE + SCORED.format(expression=expression)) == []
+
+
+def test_a_fixed_number_beside_a_table_decides_nothing() -> None:
+    code = table("word = word[1:]", "size[t] = len(word.encode())") + SCORED.format(
+        expression="loss / math.log(2) / 3.5"
+    )
+    assert unlogged(code) == []
+
+
+# sizes of single seeds
+
+SIZES = DECLARED.replace('"42": {"val_bpb": 1.2197}', '"42": {"val_bpb": 1.2197, "artifact_bytes": SIZE}')
+
+
+@pytest.mark.parametrize(
+    ("size", "logged", "said"),
+    [
+        ("15810111", log(42), "seed 42 claims 15,810,111 bytes, its log prints 15,82"),
+        ("15810000", log(42), None),
+        (str(15_820_800 + len(CODE)), log(42), None),
+        (str(15_820_800 + len(CODE)), log(42).partition("Code size")[0], "and no log of it prints a size"),
+    ],
+)
+def test_a_size_that_is_claimed_for_a_seed(size: str, logged: str, said: str | None) -> None:
+    files = {"submission.json": SIZES.replace("SIZE", size), "train_seed42.log": logged}
+    notes = found("claim-log-mismatch", **files)
+    messages = [note.message for note in notes if "bytes" in note.message]
+    assert [note.level for note in notes if "bytes" in note.message] == (["note"] if said else [])
+    assert all(said is not None and said in message for message in messages)
 
 
 # a score that is pending
@@ -118,7 +256,7 @@ def test_phases_of_the_evaluation_in_the_readme(ttt: int, messages: int) -> None
 @pytest.mark.parametrize(("per_token", "fires"), [(4.386, True), (3.727, False), (3.157, False)])
 def test_bytes_that_the_claims_imply(per_token: float, fires: bool) -> None:
     declared = json.dumps({"val_bpb": 1.0338576, "val_loss": round(1.0338576 * 0.6931471806 * per_token, 8)})
-    assert bool(found("byte-accounting", without=LOGS, **{"submission.json": declared})) == fires
+    assert bool(found("byte-accounting", without=LOGS, code=BARE, **{"submission.json": declared})) == fires
 
 
 # the four ways in which loss and score may not give the length of the validation set
