@@ -67,8 +67,8 @@ def test_a_review_shows_the_records(folder: Path) -> None:
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert table[2].startswith("| claimed | 1337 42 7 | 1.2198 |")
     assert len(table) == 6
-    assert "| 1337 | 1.2194 | 15,823,2" in table[3]
-    assert "| 115.6 | 151,08" in table[3]
+    assert "| 1337 | 1.2194 |" in table[3]
+    assert "| 151,080,532 | 15,823,253 | 600.0 | 115.6 |" in table[3]
 
 
 def test_nothing_to_read_is_exit_code_2(tmp_path: Path) -> None:
