@@ -84,7 +84,7 @@ def pulls(
     with failing(None):
         from auditor.github.client import Client
         from auditor.github.heads import open_at
-        from auditor.github.token import find
+        from auditor.token import find
 
         emit(json.dumps(open_at(Client(find()), repo, head)) + "\n", None)
 
@@ -94,7 +94,7 @@ def posted(draft: Draft, as_login: str | None, *, label: bool, hint: str | None 
     from auditor.github.account import own
     from auditor.github.client import Client
     from auditor.github.post import post as send
-    from auditor.github.token import required
+    from auditor.token import required
 
     client = Client(required())
     done = send(client, own(client, as_login), draft, label=label, hint=hint)

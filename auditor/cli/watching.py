@@ -45,7 +45,7 @@ def watch(
     with failing(None):
         from auditor.github.account import own
         from auditor.github.client import Client
-        from auditor.github.token import find, required
+        from auditor.token import find, required
         from auditor.watch import store as queue
         from auditor.watch.rounds import Watch, listing
 

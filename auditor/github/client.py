@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from auditor.github.retry import ATTEMPTS, LONGEST_S, WRITE_INTERVAL_S, Clock, backoff, pause
-from auditor.github.token import Token, api_url
+from auditor.token import Token, api_url
 from auditor.verdict import PgolfError, Unreachable
 
 API_VERSION = "2022-11-28"
@@ -164,6 +164,8 @@ class Client:
             return self._requester.requestJson(verb, path, parameters, headers, body)
         except self._failures:
             return None, {}, ""
+        except RuntimeError:  # so PyGithub refuses to carry the token to another host or scheme
+            raise Refused(301, f"{verb} {path} leads to another server: check GITHUB_API_URL and --repo") from None
 
 
 def _message(text: str) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-from auditor.github.token import api_url, find
 from auditor.submission.model import Pull
+from auditor.token import api_url, find
 from auditor.verdict import PgolfError, Target, Unreachable
 
 MAX_BLOB = 64 << 20

@@ -11,8 +11,8 @@ import pytest
 from auditor.github.client import Client
 from auditor.github.draft import Draft
 from auditor.github.retry import Clock
-from auditor.github.token import Token
 from auditor.review import Annotation, Marker, Review
+from auditor.token import Token
 from tests.github.fake import GitHub, serving
 
 HEAD = "a" * 40

@@ -9,7 +9,7 @@ import pytest
 
 from auditor.github import client as module
 from auditor.github.client import Client, Refused, Unclear
-from auditor.github.token import Token
+from auditor.token import Token
 from auditor.verdict import PgolfError, Unreachable
 from tests.github.conftest import SECRET, Time, client_at
 from tests.github.fake import Fault, GitHub
@@ -87,6 +87,19 @@ def test_what_is_refused_is_said_with_the_way_out(hub: GitHub, client: Client) -
     with pytest.raises(Refused) as caught:
         client.get("/repos/golf/course/pulls/99")
     assert caught.value.status == 404
+
+
+@pytest.mark.parametrize("place", ["http://example.invalid/repos", "https://127.0.0.1/repos"])
+def test_the_token_is_not_carried_to_another_server(hub: GitHub, client: Client, place: str) -> None:
+    hub.faults = [Fault(status=301, headers={"Location": place})]
+    with pytest.raises(Refused, match="another server"):
+        client.get(PULL)
+    assert len(hub.seen) == 1
+
+
+def test_a_repository_that_was_renamed_is_found(hub: GitHub, client: Client, url: str) -> None:
+    hub.faults = [Fault(status=301, headers={"Location": f"{url}/repos/golf/new/pulls/7"})]
+    assert client.get(PULL).data["number"] == 7
 
 
 def test_what_is_gone_already_is_deleted(client: Client) -> None:

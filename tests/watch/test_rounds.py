@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +13,8 @@ import pytest
 
 from auditor.github.account import Account
 from auditor.github.client import Client
-from auditor.github.token import Token
 from auditor.review import read_marker
+from auditor.token import Token
 from auditor.verdict import PgolfError, Unreachable
 from auditor.watch import rounds
 from auditor.watch.poll import poll
@@ -151,6 +154,36 @@ def test_a_github_that_is_down_stops_the_round_and_nothing_is_lost(
     assert states(tmp_path) == {1: "draft", 2: "skipped", 3: "new"}
     go_round()
     assert states(tmp_path) == {1: "draft", 2: "skipped", 3: "draft"}
+
+
+def test_a_kill_after_the_comment_and_before_it_was_noted_posts_nothing_twice(
+    hub: GitHub, tmp_path: Path, go_round: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_round()
+    approve(tmp_path, REPO, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "posted", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            go_round(post=True)
+    assert states(tmp_path)[1] == "approved" and len(hub.comments) == 1
+    assert go_round(post=True) == ["1: comment unchanged"]
+    assert states(tmp_path)[1] == "posted" and len(hub.comments) == 1
+
+
+@pytest.mark.parametrize("request_number", [1, 6, 14])
+def test_killed_in_the_middle_the_next_round_goes_on(
+    hub: GitHub, tmp_path: Path, go_round: Callable[..., list[str]], request_number: int
+) -> None:
+    code = "import sys; from auditor.cli import main; sys.stdin.readline(); main()"
+    words = ["watch", str(tmp_path), "--repo", REPO, "--once"]
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code, *words], cwd=root, stdin=subprocess.PIPE) as process:
+        hub.faults = [Fault(after=request_number, kill=process.pid)]
+        process.communicate(b"go\n")
+    assert process.returncode == -signal.SIGKILL
+    go_round()
+    assert states(tmp_path) == {1: "draft", 2: "skipped", 3: "draft"}
+    assert sorted(path.name for path in (tmp_path / "drafts").iterdir()) == ["1.json", "1.md", "3.json", "3.md"]
 
 
 def test_closed_ones_leave_the_queue(hub: GitHub, tmp_path: Path, go_round: Callable[..., list[str]]) -> None:

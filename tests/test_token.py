@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from auditor.github.token import Token, find, required
+from auditor.token import Token, find, required
 from auditor.verdict import PgolfError
 
 SECRET = "ghp_0123456789secret"
