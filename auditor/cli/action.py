@@ -23,7 +23,7 @@ from auditor.cli.steps import audit_one
 from auditor.console import warn
 from auditor.report import FORMATS, render
 from auditor.report.tool import RULESET
-from auditor.verdict import Evidence, ExitCode, Outcome, PgolfError, Report
+from auditor.verdict import Evidence, ExitCode, Outcome, PgolfError, Report, Unreachable
 
 SUMMARY_BYTES = 1 << 20
 """GitHub shows no larger summary of a step."""
@@ -74,7 +74,17 @@ def act(environment: Mapping[str, str], out: TextIO) -> ExitCode:
     from rules.rulings import rulings
 
     asked = inputs(environment)
-    reports, code = audit_all(asked.targets, asked.repo, lambda target: _audit(target, asked))
+    unreached = False
+
+    def one(target: str) -> Report:
+        nonlocal unreached
+        try:
+            return _audit(target, asked)
+        except Unreachable:
+            unreached = True
+            raise
+
+    reports, code = audit_all(asked.targets, asked.repo, one)
     folder = Path(tempfile.mkdtemp(prefix="pgolf-", dir=environment.get("RUNNER_TEMP")))
     written = {}
     for name, fmt in (("report.json", "json"), ("pgolf.sarif", "sarif"), ("review.md", "markdown")):
@@ -85,7 +95,8 @@ def act(environment: Mapping[str, str], out: TextIO) -> ExitCode:
     _append(environment, "GITHUB_OUTPUT", outputs(reports, written, _draft(reports, folder)).encode())
     shown = render(reports, asked.format, rules=catalogue(), rulings=rulings(), color=False, width=100)
     out.write(shown if asked.format == "github" else fenced(shown))
-    return code if code in FAILS[asked.fail_on] else ExitCode.CLEAN
+    # A GitHub that does not answer is nobody's verdict: run it again.
+    return code if unreached or code in FAILS[asked.fail_on] else ExitCode.CLEAN
 
 
 def outputs(reports: list[Report], written: Mapping[str, Path], draft: Path | None) -> str:

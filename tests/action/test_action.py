@@ -21,7 +21,7 @@ from auditor.verdict import ExitCode, PgolfError
 from tests.action.examples import ROOT
 from tests.action.test_steps import outputs
 from tests.github.conftest import HEAD, NEXT, SECRET
-from tests.github.fake import GitHub, serving
+from tests.github.fake import Fault, GitHub, serving
 from tests.watch.conftest import files_of
 
 DEMO = ROOT / "auditor" / "demo" / "submissions"
@@ -144,6 +144,12 @@ def test_the_pull_request_of_the_event_and_its_draft(hub: GitHub, environment: d
 def test_another_head_than_the_one_of_the_event_gets_no_review(hub: GitHub, environment: dict[str, str]) -> None:
     code, _, found = acted(environment, PULL_NUMBER="7", INPUT_HEAD=NEXT, INPUT_FAIL_ON="never")
     assert code == ExitCode.CLEAN and found["verdict"] == "error" and found["draft-path"] == ""
+
+
+def test_a_github_that_does_not_answer_fails_the_step(hub: GitHub, environment: dict[str, str]) -> None:
+    hub.faults = [Fault(path="pulls/7$", status=502)]
+    code, _, found = acted(environment, PULL_NUMBER="7", INPUT_FAIL_ON="never")
+    assert code == ExitCode.USAGE and found["verdict"] == "error" and found["draft-path"] == ""
 
 
 def test_a_pull_request_without_a_submission_gets_no_review(hub: GitHub, environment: dict[str, str]) -> None:
