@@ -25,6 +25,8 @@ LINKER = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.s
 DEVICES = ("null", "full", "random", "urandom")
 SHOWN = ("cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version")
 """Of /proc, what is shown beside the sandbox's own processes: programs and libraries ask it how to run well."""
+DRIVER = ("devices", "driver", "modules")
+"""Of /proc, what is shown beside that where a run has GPUs: their libraries look for their driver there."""
 OWN_UIDS = range(0x7000_0000, 0x7800_0000)
 """User numbers that no distribution and no systemd hands out (systemd.io/UIDS-GIDS)."""
 INSIDE_UID = 65534
@@ -75,7 +77,7 @@ def bubblewrap(
         if place.exists():
             command += bind(Mount(place, place))
     command += ["--proc", "/proc"]
-    for hidden in covered((*SHOWN, "driver") if access.devices else SHOWN):
+    for hidden in covered((*SHOWN, *DRIVER) if access.devices else SHOWN):
         folder = os.path.isdir(hidden)
         command += ["--tmpfs", hidden, "--remount-ro", hidden] if folder else ["--ro-bind", "/dev/null", hidden]
     command += ["--tmpfs", "/dev"]

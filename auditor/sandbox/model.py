@@ -68,8 +68,8 @@ class Access:
     """Its processes may look up the name `localhost` and the network interfaces, of which there is the loopback: this
     is how those of one process group find each other (gloo and NCCL ask for the interfaces by AF_NETLINK)."""
     devices: tuple[Path, ...] = ()
-    """Device files that it may read and write: GPUs. It then sees /sys and /proc/driver too, read-only, and may reserve
-    any amount of address space, as CUDA does."""
+    """Device files that it may read and write: GPUs. It then sees /sys and what /proc has of drivers too, read-only,
+    and may reserve any amount of address space, as CUDA does."""
 
 
 class Watcher(Protocol):

@@ -179,6 +179,8 @@ def unlike(plan: Plan, data: Data | None, run: SeedRun, logged: Run | None) -> s
     """Why a score is not comparable with the reported one; None when it is."""
     if plan.mode == "toy" and plan.changed:
         return "toy sizes"
+    if plan.scored_by:
+        return f"scored by {plan.scored_by}"
     if data is not None and data.is_other:
         return "another validation split"
     told = logged.val_tokens.value if logged is not None and logged.val_tokens else None

@@ -64,6 +64,7 @@ class Job:
 def run_job(job: Job, tell: Tell) -> SeedRun:
     """Run a seed and keep its result; raises `NoSandbox`."""
     plan = job.plan
+    tell(job.seed, Phase.SETUP, 0.0, "starting")
     clock = Clock(
         plan.budgets,
         pauses=plan.mode == "gpu",

@@ -48,6 +48,8 @@ class Plan:
     """Toy sizes of settings, by name."""
     changed: tuple[str, ...] = ()
     """Settings that are not those of the reported run, as `NAME=value`."""
+    scored_by: str | None = None
+    """Another script, which scored what is claimed and is not run."""
     vocab: int = DEFAULT_VOCAB
     """Size of the vocabulary that the script expects, as far as the code says."""
 
@@ -81,6 +83,8 @@ class Plan:
     def incomparable(self, gpus: tuple[str, ...]) -> list[str]:
         """What these GPUs and settings cannot say, in plain sentences."""
         found = []
+        if self.scored_by:
+            found.append(f"What is claimed was scored by {self.scored_by}, which is not run: scores are not compared.")
         if self.mode == "toy":
             found.append("One process on a CPU over toy data stands for the machine; torchrun has no part in it.")
             if self.changed:
@@ -129,9 +133,15 @@ def make_plan(
     stated = script_info(submission, overrides)
     plan = Plan(
         target, seeds, "toy" if toy else "gpu", program, submission.code, code_bytes(submission, program.text),
-        processes, gpus, steps, budgets or Budgets(), None, changed, vocabulary(stated),
+        processes, gpus, steps, budgets or Budgets(), None, changed, scorer(submission), vocabulary(stated),
     )  # fmt: skip
     return shrunk(plan, {name: setting.value for name, setting in stated.config.items()}) if toy else slower(plan)
+
+
+def scorer(submission: Submission) -> str | None:
+    """The name of the script that scored what is claimed, where another one trained."""
+    other = submission.evaluator
+    return None if other is None or other.script is None else other.script.rpartition("/")[2]
 
 
 def without_claims(program: Program) -> Program:

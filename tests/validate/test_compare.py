@@ -129,6 +129,13 @@ def test_scores_on_another_split_are_not_compared(opened: Submission) -> None:
     assert (answer, rows["val_bpb"].note) == ("undecided", "another validation split")
 
 
+def test_a_score_that_another_script_gave_is_not_compared(opened: Submission) -> None:
+    plan = replace(plan_of(opened), scored_by="eval.py")
+    rows = {row.quantity: row for row in compare(plan, None, [RUN], read_records(opened), None)}
+    assert (rows["val_bpb"].status, rows["val_bpb"].note) == ("not-comparable", "scored by eval.py")
+    assert plan.incomparable(CONTEST)[0].startswith("What is claimed was scored by eval.py")
+
+
 def test_a_tolerance_may_be_given(opened: Submission) -> None:
     assert rows_of(opened, tolerance=0.00001)[0] == "contradicted"
 
