@@ -62,7 +62,7 @@ def compare(
 
 def of_seed(plan: Plan, data: Data | None, run: SeedRun, records: Records, allowed: float) -> Iterator[Row]:
     """The rows of one seed."""
-    yield ended(run)
+    yield ended(plan, run)
     if run.ended in ("failed", "sandbox"):
         return
     logged = log_of(records, run.seed)
@@ -131,11 +131,11 @@ def judged(
     return Row(seed, quantity, "contradicted" if off > room else "reproduced", value, where, measured, room)
 
 
-def ended(run: SeedRun) -> Row:
-    """How the run came to its end; whoever fails for want of something here decides nothing."""
+def ended(plan: Plan, run: SeedRun) -> Row:
+    """How the run came to its end; what fails for want of something here, or is slow only here, decides nothing."""
     statuses: dict[str, Status] = {
         "finished": "reproduced",
-        "over-time": "contradicted",
+        "over-time": "not-measured" if elsewhere(plan, run) else "contradicted",
         "sandbox": "not-measured",
         "failed": "contradicted" if run.fault == "script" else "not-measured",
     }
