@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli import auditing, experiments, looking_up, posting, reviewing, validating, watching
+from auditor.cli import auditing, experiments, fixing, looking_up, posting, reviewing, validating, watching
 from auditor.cli.steps import MEMORY
 from auditor.console import emit
 from reference_impl import cli as reference
@@ -65,6 +65,7 @@ for command in (
     validating.validate,
     auditing.leaderboard,
     reviewing.review,
+    fixing.fix,
     posting.post,
     posting.pulls,
     watching.watch,
