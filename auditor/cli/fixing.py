@@ -1,20 +1,20 @@
-"""The command fix, and what review takes from it."""
+"""The command fix, and what the command review takes from it."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from auditor.cli.failing import failing
 from auditor.cli.options import DEFAULT_REPO, Env, Mirror, OneTarget, Output, Repo
-from auditor.cli.steps import audit_one, open_submission, settings_from
+from auditor.cli.steps import open_and_audit, settings_from
 from auditor.console import emit, warn, working, writable
 from auditor.verdict import ExitCode, Report
 
 if TYPE_CHECKING:
     from auditor.fix import Repair
+    from auditor.submission.model import Submission
 
 
 def fix(
@@ -39,11 +39,11 @@ def fix(
     with failing(target):
         settings = settings_from(env)
         writable(output)
-        report = audit_one(target, mirror=mirror, repo=repo, env=settings, records=False)
+        submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=settings, records=False)
         if report.verdict != "flag":
             warn(f"{target}: {report.verdict}, nothing to repair")
             raise typer.Exit(report.exit_code)
-        found = repaired(report, target, mirror=mirror, repo=repo, env=settings)
+        found = repaired(submission, report, target, settings)
         if found is None:
             warn(f"{target}: no small change was found that makes it clean; pgolf explain {report.cls} says what helps")
             raise typer.Exit(ExitCode.HOLD)
@@ -51,10 +51,10 @@ def fix(
         emit(found.diff, output)
 
 
-def repaired(report: Report, target: str, *, mirror: Path | None, repo: str, env: dict[str, str]) -> Repair | None:
-    """The repair of a target that was audited, with a note on standard error while it is looked for."""
+def repaired(submission: Submission, report: Report, target: str, env: dict[str, str]) -> Repair | None:
+    """The repair of what was audited, with a note on standard error while it is looked for."""
     from auditor.fix import repair
     from rules import catalogue
 
     with working(f"looking for a repair of {target}"):
-        return repair(open_submission(target, mirror=mirror, repo=repo), report, catalogue(), env)
+        return repair(submission, report, catalogue(), env)

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from auditor.cli.failing import failing
+from auditor.cli.fixing import repaired
 from auditor.cli.options import DEFAULT_REPO, Env, Mirror, OneTarget, Output, Repo
 from auditor.cli.posting import As, Label, posted
-from auditor.cli.steps import audit_one, settings_from
+from auditor.cli.steps import open_and_audit, settings_from
 from auditor.console import emit, writable, write_whole
 from auditor.verdict import PgolfError
 
@@ -73,8 +74,9 @@ def review(
 
         settings = settings_from(env)
         writable(output)
-        report = audit_one(target, mirror=mirror, repo=repo, env=settings, smoke=smoke, probe=probe)
-        made = render(report, rules=catalogue(), rulings=rulings())
+        submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=settings, smoke=smoke, probe=probe)
+        found = repaired(submission, report, target, settings)
+        made = render(report, rules=catalogue(), rulings=rulings(), repair=found.diff if found else None)
         if draft is not None:
             write_whole(dumps(draft_of(report, made)), draft, shown=f"--draft {draft}")
         if post:

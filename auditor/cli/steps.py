@@ -37,9 +37,16 @@ def open_submission(target: str, *, mirror: Path | None, repo: str) -> Submissio
 
 
 def open_and_audit(
-    target: str, *, mirror: Path | None, repo: str, env: dict[str, str], records: bool = True
+    target: str,
+    *,
+    mirror: Path | None,
+    repo: str,
+    env: dict[str, str],
+    records: bool = True,
+    smoke: bool = False,
+    probe: bool = False,
 ) -> tuple[Submission, Report]:
-    """A submission, and its audit under every rule, or without those on records.
+    """A submission, and its audit under every rule, or without those on records; with what runs show, if asked.
 
     Raises `PgolfError` when it cannot be read.
     """
@@ -49,31 +56,19 @@ def open_and_audit(
     try:
         chosen = [rule for rule in catalogue() if records or rule.kind != "record"]
         submission = open_submission(target, mirror=mirror, repo=repo)
-        return submission, run_audit(submission, chosen, env=env)
+        report = run_audit(submission, chosen, env=env)
     except MemoryError:
         raise PgolfError(f"it takes more than {MEMORY >> 20:,} MB to read") from None
-
-
-def audit_one(
-    target: str,
-    *,
-    mirror: Path | None,
-    repo: str,
-    env: dict[str, str],
-    records: bool = True,
-    smoke: bool = False,
-    probe: bool = False,
-) -> Report:
-    """Audit one target, smoke-test it and put the experiment beside its verdict if asked.
-
-    Raises `PgolfError` when it cannot be read.
-    """
-    submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=env, records=records)
     if smoke:
         report = with_smoke(report, submission, target, env)
     if probe and submission.script is not None:
         report = with_probe(report, submission, target, mirror=mirror, env=env)
-    return report
+    return submission, report
+
+
+def audit_one(target: str, *, mirror: Path | None, repo: str, env: dict[str, str], **asked: bool) -> Report:
+    """The audit of one target, as `open_and_audit` makes it; `asked` are its `records`, `smoke` and `probe`."""
+    return open_and_audit(target, mirror=mirror, repo=repo, env=env, **asked)[1]
 
 
 def with_smoke(report: Report, submission: Submission, target: str, env: dict[str, str]) -> Report:

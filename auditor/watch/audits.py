@@ -45,6 +45,7 @@ def read_all(repo: str, numbers: Iterable[int], *, jobs: int, limit: float = LIM
 def read(repo: str, number: int) -> Read:
     """Audit one pull request; never raises."""
     from auditor.engine import audit
+    from auditor.fix import repair
     from auditor.report.view import is_submission, reason
     from auditor.review import render
     from auditor.submission.assemble import assemble
@@ -54,11 +55,13 @@ def read(repo: str, number: int) -> Read:
 
     try:
         rules = catalogue()
-        report = audit(assemble(open_pull(repo, number)), rules)
+        submission = assemble(open_pull(repo, number))
+        report = audit(submission, rules)
         head = report.target.head or ""
         if not is_submission(report):
             return Read(number, head=head, skip=reason(report))
-        draft = draft_of(report, render(report, rules=rules, rulings=rulings()))
+        found = repair(submission, report, rules)
+        draft = draft_of(report, render(report, rules=rules, rulings=rulings(), repair=found.diff if found else None))
         return Read(number, draft, report.cls, head)
     except Unreachable as error:
         return Read(number, fail=str(error), stop=True)

@@ -30,8 +30,14 @@ def test_the_exit_code_is_that_of_the_audit(name: str, code: int) -> None:
 
 
 def test_the_markdown_format_of_the_audit_is_the_same_text() -> None:
-    audited = CliRunner().invoke(app, ["audit", FOLDERS["ngram_cache"], "--format", "markdown"])
-    assert audited.output == run(FOLDERS["ngram_cache"])[1]
+    audited = CliRunner().invoke(app, ["audit", FOLDERS["chunked_sgd"], "--format", "markdown"])
+    assert audited.output == run(FOLDERS["chunked_sgd"])[1]
+
+
+def test_a_flagged_submission_is_reviewed_with_a_repair() -> None:
+    text = run(FOLDERS["ngram_cache"])[1]
+    assert f"**A repair:** `pgolf fix --diff {FOLDERS['ngram_cache']}` prints a change" in text
+    assert "-                p_model[len(where) - len(at) :] = np.where(\n" in text
 
 
 def test_an_undecided_submission_exits_with_three(tmp_path: Path) -> None:
