@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from auditor.experiment.probe.claimed import Claimed
 from auditor.experiment.probe.evaluations import Evaluation, Unreconciled, reported
 from auditor.experiment.probe.journal import Journal
 from auditor.experiment.probe.model import Answer, Condition, everywhere
@@ -69,8 +70,12 @@ class Bench:
     recipe: Recipe
     bytes_of: Callable[[Sequence[int]], Floats]
     """The bytes that each position of a stream stands for."""
-    label: str | None = None
-    """Of the printed result that is claimed, where it is not the one that comes first among printed results."""
+    claimed: Claimed | None = None
+
+    def missed(self, evaluation: Evaluation) -> bool:
+        """Whether the claimed result is of a later stage than the judged one, so that what makes it did not run."""
+        claimed, score = self.claimed, evaluation.score
+        return claimed is not None and claimed.label != score.label and claimed.stage > score.stage
 
     def runs(self, streams: Sequence[Sequence[int]]) -> list[Judged]:
         """One run for each stream; raises `Stopped` where one has no evaluation that can be judged."""
@@ -83,7 +88,8 @@ class Bench:
     def _judged(self, tokens: Sequence[int], run: Observed) -> Judged:
         if run.failure is not None:
             raise Stopped(everywhere("could-not-run", run.failure))
-        found = reported(run.journal, self.bytes_of(tokens), self.label)
+        label = None if self.claimed is None or self.claimed.last else self.claimed.label
+        found = reported(run.journal, self.bytes_of(tokens), label)
         if found is None:
             raise Stopped(everywhere("inconclusive", "the run printed no score"))
         if isinstance(found, Unreconciled):

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
-from auditor.records.model import Records, Run
+from auditor.records.model import Records, Run, Score, Stage
 
 _CLOSE = 0.002
 """BPB by which the runs of several seeds differ from their mean, which is often what is claimed."""
 
 
-def claimed_label(records: Records) -> str | None:
-    """The label of the claimed score, where the logs print it and end with one that is far from it.
+@dataclass(frozen=True)
+class Claimed:
+    """The claimed result, as the logs print it."""
 
-    Some programs go on to evaluations that the submission does not rely on. None where the claim is what the logs end
-    with, or is not in them.
-    """
+    label: str
+    stage: Stage
+    last: bool
+    """Whether it is what the logs end with: some programs go on to evaluations that the submission does not rely on."""
+
+
+def claimed_result(records: Records) -> Claimed | None:
+    """The result that most runs print at the claimed score; None where there is no claim, or it is not in the logs."""
     claims = [claim.value for claim in records.claimed("val_bpb")]
-    if not claims:
-        return None
-    labels = Counter(label for _, run in records.runs if (label := _label(run, claims[0])) is not None)
-    return labels.most_common(1)[0][0] if labels else None
+    found = Counter(result for _, run in records.runs for result in _at(run, claims[:1]))
+    return found.most_common(1)[0][0] if found else None
 
 
-def _label(run: Run, claim: float) -> str | None:
-    if run.score is None or abs(run.score.val_bpb - claim) <= 2 * _CLOSE:
-        return None
-    near = min(run.finals, key=lambda score: abs(score.val_bpb - claim))
-    return near.label if abs(near.val_bpb - claim) <= _CLOSE else None
+def _at(run: Run, claims: list[float]) -> list[Claimed]:
+    """The result of a run at the claimed score; of several the one of the lowest stage."""
+    last = run.score
+    near = [score for score in run.finals for claim in claims if abs(score.val_bpb - claim) <= _CLOSE]
+    if last is None or not near:
+        return []
+    score = min(near, key=lambda score: (score.stage, abs(score.val_bpb - claims[0])))
+    return [Claimed(score.label, score.stage, _same(score, last) or last in near)]
+
+
+def _same(one: Score, other: Score) -> bool:
+    return abs(one.val_bpb - other.val_bpb) <= 2 * _CLOSE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from math import inf, log
 
 import numpy as np
@@ -90,12 +91,28 @@ def _reconciled(journal: Journal, score: Score, start: int, end: int, bytes_of: 
         if isinstance(entry, Scored):
             by_site.setdefault(entry.site, []).append((number, entry))
     latest_first = sorted(by_site.items(), key=lambda item: item[1][-1][0], reverse=True)
-    for site, records in sorted(latest_first, key=lambda item: _NEARNESS[item[0].kind]):
+    nearest = sorted(latest_first, key=lambda item: _NEARNESS[item[0].kind])
+    for site, records in [*nearest, *_joined(nearest)]:
         for chosen in _of_one_kind(records):
             for since, part in _parts(chosen, start):
                 if _fits(part, score, bytes_of):
                     return _evaluation(score, site, (since, end), part, len(bytes_of))
     return None
+
+
+def _joined(sites: list[tuple[Site, list[tuple[int, Scored]]]]) -> Iterator[tuple[Site, list[tuple[int, Scored]]]]:
+    """Two sites together that share no position, under the name of the larger: short texts may be scored elsewhere."""
+    places = {
+        site: {int(place) for _, entry in records for place in entry.places if place >= 0} for site, records in sites
+    }
+    for (one, records), (other, more) in combinations(sites[:_JOINED], 2):
+        if places[one] and places[other] and not places[one] & places[other]:
+            larger = max(one, other, key=lambda site: len(places[site]))
+            yield larger, sorted([*records, *more], key=lambda item: item[0])
+
+
+_JOINED = 8
+"""Sites of which two are tried together."""
 
 
 def _of_one_kind(records: list[tuple[int, Scored]]) -> Iterator[list[tuple[int, Scored]]]:

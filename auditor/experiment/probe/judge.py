@@ -60,12 +60,17 @@ def judge(bench: Bench, seeds: tuple[int, int]) -> Outcome:
     except Stopped as stopped:
         return Outcome(stopped.conditions, {}, used)
     about = _described(control, bench.bytes_of(control.tokens))
-    return Outcome(conditions if about["bpb_agrees"] else _doubted(conditions, about), about, used)
+    if not about["bpb_agrees"]:
+        reason = f"it prints {about['val_bpb']} BPB, and the scores that were seen make {about['recounted_bpb']:.4f}"
+        conditions = _doubted(conditions, reason)
+    elif bench.claimed is not None and bench.missed(control.run.evaluation):
+        reason = f"it did not come to the claimed result, which the logs print as {bench.claimed.label}"
+        conditions = _doubted(conditions, reason)
+    return Outcome(conditions, about, used)
 
 
-def _doubted(conditions: dict[Condition, Answer], about: dict[str, Any]) -> dict[Condition, Answer]:
-    """Where the printed bits per byte are not those of the scores, nothing is shown of what made them."""
-    reason = f"it prints {about['val_bpb']} BPB, and the scores that were seen make {about['recounted_bpb']:.4f}"
+def _doubted(conditions: dict[Condition, Answer], reason: str) -> dict[Condition, Answer]:
+    """Where something else makes the result, nothing is refuted, and what is violated stays so."""
     return {
         name: found if found.answer == "violated" else Answer("inconclusive", reason, found.numbers)
         for name, found in conditions.items()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from auditor.experiment.data import BOS, SMALLEST, ToyData, piece_bytes, train_tokenizer
 from auditor.experiment.grammar import runnable
 from auditor.experiment.probe.bench import Bench, MassQuestion, Observed
-from auditor.experiment.probe.claimed import claimed_label
+from auditor.experiment.probe.claimed import claimed_result
 from auditor.experiment.probe.journal import BadJournal, read_journal
 from auditor.experiment.probe.judge import judge
 from auditor.experiment.probe.model import Probe, everywhere
@@ -216,7 +216,7 @@ def probe(
     recipe = Recipe(TOKENS, tokenizer.ordinary, BOS, DOCUMENTS)
     seeds = (seed, seed + 1000)
     runner = SandboxRunner(program, tokenizer, sizes, anywhere, training_tokens(recipe, seeds), jobs, step)
-    outcome = judge(Bench(runner, recipe, tokenizer.bytes_of, claimed_label(read_records(submission))), seeds)
+    outcome = judge(Bench(runner, recipe, tokenizer.bytes_of, claimed_result(read_records(submission))), seeds)
     return Probe(
         outcome.conditions, dict(runner.env), outcome.seeds, repeat, outcome.evaluation,
         runner.runs, time.monotonic() - started, runner.max_rss_mb,

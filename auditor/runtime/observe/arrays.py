@@ -136,11 +136,23 @@ class Watched(np.ndarray[Any, Any]):
             return out[0] if len(out) == 1 else out
         if not isinstance(result, np.ndarray):
             return result
+        if method == "reduce" and isinstance(axis := options.get("axis"), int):
+            return _reduced(inputs[0], axis, result)
         for item in inputs:
             found = getattr(item, "positions", None)
             if found is not None and found.shape == result.shape:
                 return watched(result, found)
         return result
+
+
+def _reduced(value: Any, axis: int, result: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A reduction along an axis over which all known positions are the same keeps them."""
+    found = getattr(value, "positions", None)
+    if found is None or not found.size:
+        return result
+    place = found.max(axis=axis, keepdims=True)
+    same = ((found == place) | (found == UNKNOWN)).all()
+    return watched(result, place.reshape(result.shape)) if same else result
 
 
 def watched(values: npt.NDArray[Any], positions: Ints) -> Watched:

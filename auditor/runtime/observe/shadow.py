@@ -31,6 +31,10 @@ _MOVING = frozenset(
 """Functions that only move elements: applied to the shadows, they give the result's shadow."""
 
 
+_REDUCING = frozenset(("sum", "mean", "logsumexp"))
+"""Functions that mix elements along a dimension: a mixture of predictions for one token is about that token."""
+
+
 def positions_of(value: object) -> Tensor | None:
     """The shadow of a tensor."""
     found = getattr(value, _ATTRIBUTE, None) if isinstance(value, Tensor) else None
@@ -56,6 +60,8 @@ def carry(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
         attach(args[0], source.expand(args[0].shape).clone())
     elif name in _MOVING:
         _attach_all(result, func(*_swapped(args), **_swapped(kwargs)))
+    elif name in _REDUCING and isinstance(result, Tensor):
+        _reduce(args, kwargs, result)
     elif isinstance(result, Tensor):
         same = [shadow for shadow in shadows if shadow.shape == result.shape]
         if same:
@@ -72,6 +78,19 @@ def _assign(args: tuple[Any, ...]) -> None:
     shadow = shadow.clone()
     shadow[index] = placed if placed is not None else UNKNOWN
     attach(target, shadow)
+
+
+def _reduce(args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor) -> None:
+    """A reduction over one dimension along which all known positions are the same keeps them."""
+    shadow = positions_of(args[0])
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if isinstance(dim, (tuple, list)) and len(dim) == 1:
+        dim = dim[0]
+    if shadow is None or not isinstance(dim, int) or not shadow.numel():
+        return
+    place = shadow.amax(dim, keepdim=True)
+    if bool(((shadow == place) | (shadow == UNKNOWN)).all()):
+        attach(result, place.reshape(result.shape))
 
 
 def _merged(shadows: list[Tensor]) -> Tensor:

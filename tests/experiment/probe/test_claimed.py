@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from auditor.experiment.probe.claimed import claimed_label
-from auditor.records.model import Records
+from auditor.experiment.probe.claimed import Claimed, claimed_result
+from auditor.records.model import Records, Stage
 from auditor.records.parse import numbered, parse_log
 from auditor.submission.claims import Claim
 
@@ -18,17 +18,17 @@ ngram_two_pass_exact val_loss:0.30000000 val_bpb:0.17340000
 
 
 @pytest.mark.parametrize(
-    ("claims", "label"),
+    ("claims", "expected"),
     [
-        ([1.1085], "legal_ttt_exact"),
-        ([1.12, 0.17], "final_int6_roundtrip_exact"),
-        ([0.1734], None),
+        ([1.1085], Claimed("legal_ttt_exact", Stage.ADAPTED, last=False)),
+        ([1.12, 0.17], Claimed("final_int6_roundtrip_exact", Stage.ROUND_TRIP, last=False)),
+        ([0.1734], Claimed("ngram_two_pass_exact", Stage.ADAPTED, last=True)),
         ([0.9], None),
         ([], None),
     ],
     ids=["an earlier one", "the first claim", "the last one", "none of them", "no claim"],
 )
-def test_label_of_the_claim(claims: list[float], label: str | None) -> None:
+def test_claimed_result(claims: list[float], expected: Claimed | None) -> None:
     log = parse_log("a.txt", numbered(LOG))
     records = Records((log,), tuple(Claim("val_bpb", value, "README.md") for value in claims))
-    assert claimed_label(records) == label
+    assert claimed_result(records) == expected

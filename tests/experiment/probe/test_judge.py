@@ -10,19 +10,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from auditor.experiment.probe.bench import Bench  # noqa: E402
+from auditor.experiment.probe.claimed import Claimed  # noqa: E402
 from auditor.experiment.probe.judge import Outcome, judge  # noqa: E402
 from auditor.experiment.probe.streams import Recipe  # noqa: E402
+from auditor.records.model import Stage  # noqa: E402
 from tests.experiment.probe import evaluators  # noqa: E402
 from tests.experiment.probe.forked import ForkedRunner  # noqa: E402
 
 RECIPE = Recipe(512, tuple(range(2, evaluators.VOCABULARY)), evaluators.BOS, 6)
 
 
-def _judged(evaluate: Callable[..., None]) -> Outcome:
+def _judged(evaluate: Callable[..., None], claimed: Claimed | None = None) -> Outcome:
     def two(tokens: Sequence[int]) -> np.ndarray:
         return np.full(len(tokens), 2.0)
 
-    return judge(Bench(ForkedRunner(evaluate), RECIPE, two), (1, 2))
+    return judge(Bench(ForkedRunner(evaluate), RECIPE, two, claimed), (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,17 @@ def test_probabilities_of_all_tokens_are_summed() -> None:
     assert numbers["tokens_tried"] == evaluators.VOCABULARY
     assert abs(numbers["sum_of_probabilities"] - 1) < 1e-4
     assert _judged(evaluators.hashed_cache(with_target=True)).conditions["C2"].numbers["sum_of_probabilities"] > 1.01
+
+
+def test_the_claimed_result_is_judged() -> None:
+    found = _judged(evaluators.trained_before, Claimed("before", Stage.ROUND_TRIP, last=False))
+    assert found.evaluation["label"] == "before"
+    assert {answer.answer for answer in found.conditions.values()} == {"not-refuted"}
+
+
+def test_a_claimed_result_that_does_not_come_leaves_nothing_refuted() -> None:
+    ngrams = Claimed("ngrams", Stage.ADAPTED, last=True)
+    answers = _judged(evaluators.neural, ngrams).conditions
+    assert {answer.answer for answer in answers.values()} == {"inconclusive"}
+    assert "ngrams" in str(answers["C1"].reason)
+    assert _judged(evaluators.pooled, ngrams).conditions["C1"].answer == "violated"
