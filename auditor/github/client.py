@@ -135,7 +135,7 @@ class Client:
                     status = None
             if status is None:
                 wait: float | None = backoff(attempt)
-                failure: PgolfError = Unclear(f"GitHub did not answer {verb} {path}: check the network, and try again")
+                failure: PgolfError = Unreachable(f"GitHub did not answer {verb} {path}: check the network, try again")
             else:
                 wait = pause(status, answered, _message(text), attempt, self._clock.now())
                 failure = _refused(status, verb, path, _message(text))

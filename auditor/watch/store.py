@@ -134,13 +134,11 @@ class Store:
     def rows(self, *states: State) -> list[Row]:
         """Those in one of these states, by number; all of them when none is named."""
         chosen = states or get_args(State)
-        marks = ", ".join("?" * len(chosen))
-        found = self._db.execute(
-            "SELECT number, head, state, verdict, class, digest, reason, posted_head FROM pulls"
-            f" WHERE state IN ({marks}) ORDER BY number",
-            chosen,
-        )
-        return [Row(*values) for values in found]
+        return self._rows(f"state IN ({', '.join('?' * len(chosen))})", *chosen)
+
+    def outlived(self) -> list[Row]:
+        """Open pull requests whose comment speaks of an older commit and does not say so yet."""
+        return self._rows("state != 'closed' AND posted_head != head AND stale_head IS NOT head")
 
     def drafted(self, number: int, head: str, tool: str, verdict: str, cls: str, digest: str) -> None:
         """A draft of the review of `head` lies in the folder."""
@@ -172,19 +170,15 @@ class Store:
         """The pull request was found at another head when its review was to be posted; its comment says so."""
         self._set(number, "state = 'new', head = ?1, tries = 0, digest = NULL, stale_head = ?1", head)
 
-    def outlived(self) -> list[Row]:
-        """Open pull requests whose comment speaks of an older commit and does not say so yet."""
-        return [row for row in self.rows() if row.state != "closed" and row.number in self._outlived()]
-
     def marked(self, number: int, head: str) -> None:
         """Our comment says that `head` has come since."""
         self._set(number, "stale_head = ?", head)
 
-    def _outlived(self) -> set[int]:
-        found = self._db.execute(
-            "SELECT number FROM pulls WHERE posted_head IS NOT NULL AND posted_head != head AND stale_head IS NOT head"
-        )
-        return {number for (number,) in found}
+    def _rows(self, which: str, *values: str) -> list[Row]:
+        columns = "number, head, state, verdict, class, digest, reason, posted_head"
+        return [
+            Row(*row) for row in self._db.execute(f"SELECT {columns} FROM pulls WHERE {which} ORDER BY number", values)
+        ]
 
     def _set(self, number: int, what: str, *values: str) -> None:
         with self._db:

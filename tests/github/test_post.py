@@ -247,6 +247,13 @@ def test_a_server_that_stays_down_leaves_nothing_twice(
     assert_says(hub, "One.")
 
 
+def test_a_server_that_answers_no_question_is_asked_six_times(hub: GitHub, client: Client) -> None:
+    hub.faults = [Fault("GET", "comments", cut=True) for _ in range(100)]
+    with pytest.raises(Unreachable, match="did not answer"):
+        post(client, ME, draft())
+    assert sum("comments" in seen.path for seen in hub.seen) == 6 and hub.writes() == []
+
+
 def test_a_timeout_after_the_comment_was_made_makes_no_second_one(
     hub: GitHub, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
