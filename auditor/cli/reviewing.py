@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,6 +37,9 @@ def review(
     format: Annotated[
         MarkdownOrJson, typer.Option("--format", help="How to print.", case_sensitive=False)
     ] = MarkdownOrJson.markdown,
+    validation: Annotated[
+        Path | None, typer.Option("--validation", metavar="FILE", help="Show the validation.json of pgolf validate.")
+    ] = None,
     output: Output = None,
     post: Annotated[
         bool, typer.Option("--post/--dry-run", help="Post it on GitHub instead of printing it.", show_default=False)
@@ -74,9 +78,13 @@ def review(
 
         settings = settings_from(env)
         writable(output)
+        runs = None if validation is None else validated(validation)
         submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=settings, smoke=smoke, probe=probe)
+        if runs is not None and runs["target"]["head"] != report.target.head:
+            raise PgolfError(f"--validation {validation} is of another commit than the one reviewed")
         found = repaired(submission, report, target, settings)
-        made = render(report, rules=catalogue(), rulings=rulings(), repair=found.diff if found else None)
+        diff = found.diff if found else None
+        made = render(report, rules=catalogue(), rulings=rulings(), repair=diff, validation=runs)
         if draft is not None:
             write_whole(dumps(draft_of(report, made)), draft, shown=f"--draft {draft}")
         if post:
@@ -96,3 +104,18 @@ def approved(target: str, repo: str, folder: Path) -> str:
         raise PgolfError("only the review of a pull request can be approved: give its number")
     row = approve(folder, *pull)
     return f"pgolf: the review of {row.number} at {row.head[:12]} is approved; pgolf watch {folder} --post posts it\n"
+
+
+def validated(file: Path) -> dict[str, Any]:
+    """What pgolf validate has written; raises `PgolfError` when the file is something else."""
+    from auditor.validate.model import SCHEMA
+
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data["schema"] == SCHEMA:
+            return {**data}
+    except OSError as error:
+        raise PgolfError(f"--validation {file}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise PgolfError(f"--validation {file} is no validation.json; pgolf validate writes one into its --out")

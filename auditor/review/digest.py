@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from auditor.verdict import Report
 
 
-def digest_of(report: Report, repair: str | None = None) -> str:
+def digest_of(report: Report, repair: str | None = None, validation: Mapping[str, Any] | None = None) -> str:
     """16 hexadecimal digits over the commit, the verdict, the findings, the claims and what the runs answered.
 
     Times, versions and wording are left out: another machine or a new template is no news to an author.
@@ -30,6 +32,7 @@ def digest_of(report: Report, repair: str | None = None) -> str:
         smoke,
         probe,
         repair,
+        validation and [(row["seed"], row["quantity"], row["status"]) for row in validation["rows"]],
     )
     text = json.dumps(facts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

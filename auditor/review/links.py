@@ -43,10 +43,11 @@ class Links:
         text = f"line {line}" if last == line else f"lines {line} to {last}"
         if path.endswith(UNPACKED):
             return Safe(text)
-        return self.blob(path, Safe(text), f"#L{line}" if last == line else f"#L{line}-L{last}")
+        return self.blob(path, Safe(text), line, last)
 
-    def blob(self, path: str, text: Safe, anchor: str = "") -> Safe:
-        """Text of ours or escaped text, linked to a file at the commit where that has an address."""
+    def blob(self, path: str, text: Safe, line: int = 0, last: int = 0) -> Safe:
+        """Text of ours or escaped text, linked to a file at the commit, or to lines of it, if there is an address."""
+        anchor = "" if line < 1 else f"#L{line}-L{last}" if last > line else f"#L{line}"
         path = path.removesuffix(UNPACKED)
         # A browser would follow `..` out of the repository.
         if not self.repo or any(part in ("", ".", "..") for part in path.split("/")):

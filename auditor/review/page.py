@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditor.report import rule_text, view
-from auditor.report.escape import code_line
+from auditor.report.escape import code_line, markdown_text
 from auditor.report.records import significance_lines
 from auditor.report.smoke import smoke_line
 from auditor.report.tool import RULESET, version
+from auditor.report.validation import as_markdown
 from auditor.review.environment import Safe, code, fence, listed, message
 from auditor.review.links import Links
 from auditor.review.table import records_table
@@ -100,7 +101,7 @@ class Page:
     conditions: Safe
     rulings: tuple[Safe, ...]
     ruled: bool
-    """Whether a maintainer or the contest's README is among them."""
+    """Whether a maintainer or the contest's README is among them; of no matter where nothing is wrong."""
     patterns: tuple[Safe, ...]
     precedents: Safe
     silent: Safe
@@ -109,6 +110,8 @@ class Page:
     switches: Safe
     """The settings that lead to what was found."""
     table: Safe
+    validation: Safe
+    """The table of `pgolf validate`."""
     significance: tuple[Safe, ...]
     readme_rule: Safe
     applied_rule: Safe
@@ -129,9 +132,17 @@ class Page:
     tool: Safe
 
 
-def page(report: Report, rules: Sequence[Rule], rulings: Rulings, *, full: int, repair: str | None) -> Page:
+def page(
+    report: Report,
+    rules: Sequence[Rule],
+    rulings: Rulings,
+    *,
+    full: int,
+    repair: str | None,
+    validation: Mapping[str, Any] | None,
+) -> Page:
     """Prepare a report for the templates; at most `full` findings are shown in full."""
-    return _Reader(report, rules, rulings).page(full, repair)
+    return _Reader(report, rules, rulings).page(full, repair, validation)
 
 
 class _Reader:
@@ -144,7 +155,7 @@ class _Reader:
         self.links = Links.to(report.target)
         self.findings = view.worst_first(report.findings)
 
-    def page(self, full: int, repair: str | None) -> Page:
+    def page(self, full: int, repair: str | None, validation: Mapping[str, Any] | None) -> Page:
         report = self.report
         main = self._main()
         measured = report.records["significance"] if report.records else {"readme_rule": {}, "applied_rule": {}}
@@ -179,13 +190,14 @@ class _Reader:
             texts=tuple(self._text(self.rules[rule]) for rule in rule_ids if rule in self.rules),
             conditions=self._conditions(main),
             rulings=tuple(_ruling(ruling) for ruling in self._rulings(main)),
-            ruled=any(ruling.role != "community" for ruling in self._rulings(main)),
+            ruled=report.verdict == "clean" or any(ruling.role != "community" for ruling in self._rulings(main)),
             patterns=tuple(Safe(f"`{p.cls}`: {p.says}") for p in patterns),
             precedents=self._precedents(patterns),
             silent=self._silent(),
-            configuration=tuple(self._setting(*pair) for pair in view.telling_config(report, _MAX_SETTINGS)),
+            configuration=self._configuration(main),
             switches=self._switches(main),
             table=records_table(report, self.links),
+            validation=_validation(validation) if validation else Safe(),
             significance=tuple(Safe(line) for line in significance),
             readme_rule=_met(measured["readme_rule"]),
             applied_rule=_met(measured["applied_rule"]),
@@ -317,21 +329,37 @@ class _Reader:
         where = {"command": "the run command", "log": f"log {code(detail)}"}.get(layer, str(code(setting.source)))
         return Safe(f"{shown} ({where})")
 
+    def _configuration(self, main: list[Finding]) -> tuple[Safe, ...]:
+        """Settings on the way to the findings, and others that bear on them and that the run has changed."""
+        assumed = {found["name"] for found in self._assumptions(main)}
+        telling = view.telling_config(self.report, limit=30)
+        shown = [pair for pair in telling if pair[0] in assumed or not pair[1].source.startswith("default")]
+        return tuple(self._setting(*pair) for pair in shown[:_MAX_SETTINGS])
+
+    def _assumptions(self, main: list[Finding]) -> list[re.Match[str]]:
+        """Settings under which the findings hold."""
+        texts = [text for finding in main for evidence in finding.evidence for text in evidence.assumptions]
+        return [found for text in texts if (found := _SETTING.fullmatch(text))]
+
     def _switches(self, main: list[Finding]) -> Safe:
         """Settings that turn something on, on the way to the findings, by name."""
-        assumed = [text for f in main for evidence in f.evidence for text in evidence.assumptions]
-        found = [match for text in assumed if (match := _SETTING.fullmatch(text)) and match["value"] in _ON]
-        return listed([code(name) for name in dict.fromkeys(match["name"] for match in found)][:5])
+        names = dict.fromkeys(found["name"] for found in self._assumptions(main) if found["value"] in _ON)
+        return listed([code(name) for name in names][:5])
 
     def _short(self, finding: Finding) -> Safe:
         return Safe(f"{code(finding.rule)}, {self._place(finding)}: {message(finding.message, 400)}")
 
     def _record(self, finding: Finding) -> Safe:
         steps = [(step.file or finding.file, step.line) for evidence in finding.evidence for step in evidence.path]
-        places = dict.fromkeys(self.links.line(file, line) for file, line in steps[:3])
+        places = dict.fromkeys(self._in_file(file, line) for file, line in steps[:3])
         return Safe(
             f"{code(finding.rule)}: {message(finding.message, 400)}{f' ({listed([*places])})' if places else ''}"
         )
+
+    def _in_file(self, file: str, line: int) -> Safe:
+        """A line of a log, which stands beside other logs."""
+        name = markdown_text(file.rpartition("/")[2], 60)
+        return self.links.blob(file, Safe(f"{name} line {line}"), line)
 
     def _text(self, rule: Rule) -> Text:
         text = rule_text.read(rule)
@@ -374,6 +402,11 @@ def _is_a_beginning(finding: Finding, quote: view.Quote) -> bool:
         and not any(evidence.path for evidence in finding.evidence)
         and bool(re.match(r"import |from |#|[ru]?[\"']{3}", quote.lines[0]))
     )
+
+
+def _validation(validation: Mapping[str, Any]) -> Safe:
+    """What `pgolf validate` writes for people, without its heading."""
+    return Safe(as_markdown("", validation).partition("\n\n")[2])
 
 
 def _diff(repair: str) -> Safe:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from auditor.report import view
 from auditor.report.escape import one_line
@@ -33,15 +33,18 @@ def render(
     rulings: Rulings,
     stale_since: str | None = None,
     repair: str | None = None,
+    validation: Mapping[str, Any] | None = None,
 ) -> Review:
     """The review of one report.
 
     `stale_since` is the commit (40 hexadecimal digits) that the pull request has moved to since the report was
-    made; the body then says so on top. `repair` is a unified diff with which the script audits clean.
+    made; the body then says so on top. `repair` is a unified diff with which the script audits clean, `validation` what
+    `pgolf validate` found (`pgolf.validation/1`).
     """
-    digest = digest_of(report, repair)
+    digest = digest_of(report, repair, validation)
     for full in _IN_FULL:
-        text = fill(f"{_template(report)}.md.j2", vars(page(report, rules, rulings, full=full, repair=repair)))
+        shown = page(report, rules, rulings, full=full, repair=repair, validation=validation)
+        text = fill(f"{_template(report)}.md.j2", vars(shown))
         body = f"{Marker(report.target.head, digest)}\n\n{text}"
         if stale_since is not None:
             body = stale(body, stale_since)

@@ -120,8 +120,19 @@ def test_a_flag_gives_place_snippet_rule_ruling_legal_pattern_and_remedy() -> No
     assert "**The legal pattern:** `context-only-ngram`" in text
     assert "[PR 1514](https://github.com/openai/parameter-golf/pull/1514)" in text
     assert "**The shortest repair:** Look up the context alone" in text
-    assert f"`NGRAM_CACHE=1` (the script's default, [line 97]({blob}#L97))" in text
     assert "could not show that the rule is kept" in text
+
+
+def test_settings_on_the_way_to_a_finding_are_shown_with_what_decided_them() -> None:
+    settings = ("NGRAM_CACHE=1 (default:L97)", "TTT=0 (log:a`b.log)", "SEED=7 (--env)", "the branch at line 5 (logs)")
+    finding = dataclasses.replace(NGRAM, evidence=(Evidence("static", NGRAM.evidence[0].path, settings),))
+    text = review(dataclasses.replace(FLAG, findings=(finding,)))
+    blob = f"https://github.com/openai/parameter-golf/blob/{HEAD}/{SCRIPT}"
+    assert (
+        f"It is reached with `NGRAM_CACHE=1` (the script's default, [line 97]({blob}#L97)), `TTT=0` (log ``a`b.log``),"
+        " `SEED=7` (`--env`), the branch at line 5 (logs)."
+    ) in text
+    assert "switched off (`NGRAM_CACHE`)" in text
 
 
 def test_a_packed_script_is_quoted_and_its_lines_are_not_linked() -> None:
