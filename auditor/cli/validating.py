@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli.failing import failing
+from auditor.cli.failing import INTERRUPTED, failing
 from auditor.cli.options import DEFAULT_REPO, Color, ColorOption, Env, Mirror, OneTarget, Output, Repo
 from auditor.cli.steps import open_submission, settings_from
-from auditor.console import emit, use_color, writable
+from auditor.console import emit, use_color, warn, writable
 from auditor.verdict import PgolfError
 
 if TYPE_CHECKING:
@@ -273,10 +273,14 @@ def launch(session: Session, launcher: Launcher, partition: str | None) -> None:
             progress.update(tasks[run.seed], description=one_line(f"seed {run.seed}: {how}", 200), completed=1, total=1)
             session.take(run)
 
-        if launcher is Launcher.slurm:
-            run_slurm(session.jobs(), tell, done, partition=partition)
-        else:
-            run_here(session.jobs(), tell, done)
+        try:
+            if launcher is Launcher.slurm:
+                run_slurm(session.jobs(), tell, done, partition=partition)
+            else:
+                run_here(session.jobs(), tell, done)
+        except KeyboardInterrupt:
+            warn(f"interrupted; {session.folder} keeps the seeds that are done, and the same command goes on")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def repeated(plan: Plan, env: list[str] | None, steps: int | None, tolerance: float | None, budget: float) -> list[str]:

@@ -243,7 +243,7 @@ def _counted(layout: Layout, shards: Sequence[Tokens], export: Export | None) ->
         each = np.concatenate([open_shard(path) for path in sidecar])
         if len(each) != len(tokens):
             raise PgolfError(f"{layout.dataset}: {SIDECAR} counts {len(each):,} tokens of {len(tokens):,}")
-        each = each[1:].astype(np.int64)
+        each = each[1:]
     elif layout.tokenizer is None:
         return None, "bytes of the validation text: there is no one tokenizer beside the data"
     else:
@@ -258,16 +258,16 @@ def _counted(layout: Layout, shards: Sequence[Tokens], export: Export | None) ->
                 f" {layout.tokenizer.name}: this is not the tokenizer that made the data"
             )
         each = token_bytes(processor, tokens)
-    if export is not None and (found := int(each[: export.targets].sum())) != export.bytes:
+    if export is not None and (found := int(each[: export.targets].sum(dtype=np.int64))) != export.bytes:
         raise PgolfError(
             f"{layout.dataset}: {export.targets:,} targets stand for {found:,} bytes, those of {export.name} for"
             f" {export.bytes:,}: the tokenizer is not the one that made the data"
         )
-    return int(each.sum()), None
+    return int(each.sum(dtype=np.int64)), None
 
 
 def token_bytes(processor: Any, tokens: Tokens) -> Any:
-    """Bytes of each target, int64, one fewer than tokens: UTF-8, a leading space once, none at a document's start."""
+    """Bytes of each target, int32, one fewer than tokens: UTF-8, a leading space once, none at a document's start."""
     np = numpy()
     vocab = processor.vocab_size()
     pieces = [processor.id_to_piece(token) for token in range(vocab)]
@@ -277,7 +277,7 @@ def token_bytes(processor: Any, tokens: Tokens) -> Any:
     leads = np.array([piece.startswith("\u2581") for piece in pieces]) & ~empty
     base = np.array(
         [1 if processor.is_byte(t) else len(pieces[t].removeprefix("\u2581").encode()) for t in range(vocab)],
-        dtype=np.int64,
+        dtype=np.int32,
     )
     base[empty] = 0
     previous, target = tokens[:-1], tokens[1:]

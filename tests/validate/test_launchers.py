@@ -142,6 +142,16 @@ def test_bad_input_is_one_line(
     assert said in complaint(pgolf(submission(tmp_path / "mini"), "--out", tmp_path / "out", *options))
 
 
+def test_an_interrupt_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runnable: None) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("auditor.validate.jobs.run_here", interrupted)
+    result = pgolf(submission(tmp_path / "mini"), "--device", "cpu", "--toy", "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert "the same command goes on" in result.stderr
+
+
 def test_a_dry_run_gives_plan_and_cost_and_needs_nothing(tmp_path: Path) -> None:
     folder = submission(tmp_path / "mini")
     result = pgolf(folder, "--dry-run", "--price", 2, "--seeds", "1,2,3")
