@@ -100,20 +100,21 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def compare(rows: Iterable[Mapping[str, Any]], labels: Path) -> None:
-    """Print how answers stand to labels of the tiers A and B."""
+    """Print how answers stand to labels of the tiers A and B, and which differ."""
     known = {}
     for line in labels.read_text(encoding="utf-8").splitlines():
         label = json.loads(line)
         if label.get("tier") in ("A", "B") and label.get("aspect") != "record":
-            known[label["pr"]] = label["verdict"]
+            known[label["pr"]] = label["verdict"], ", ".join(label["rules"])
     counts: Counter[str] = Counter()
     for row in rows:
         if row["pr"] in known and "probe" in row:
+            verdict, rules = known[row["pr"]]
             result = outcome(row)
-            counts[f"labelled {known[row['pr']]}: {result}"] += 1
-            if known[row["pr"]] == "clean" and result == "violated":
+            counts[f"labelled {verdict}: {result}"] += 1
+            if (verdict, result) in (("clean", "violated"), ("flag", "not refuted")):
                 told = {name: found["reason"] for name, found in row["probe"]["conditions"].items() if found["reason"]}
-                print(f"  {row['pr']}: labelled clean, violated: {told}")
+                print(f"  {row['pr']}: labelled {verdict} ({rules}), {result}: {told}")
     table("beside the labels", counts)
 
 

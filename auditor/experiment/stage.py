@@ -136,6 +136,7 @@ def read_program(submission: Submission, overrides: Mapping[str, str]) -> Progra
     for module, source in unpacked.modules.items():
         files.setdefault(module.replace(".", "/") + ".py", source.encode())
     files.pop(name, None)
+    files |= modules_below(text, files)
     chosen = settings(submission, text, overrides)
     env = {key: value for key, (value, source) in chosen.items() if is_setting(text, key, value, source)}
     return Program(name, text, files, env, submission.command.argv, len(submission.code))
@@ -174,6 +175,20 @@ def read_files(submission: Submission, home: str) -> dict[str, bytes]:
             continue
         budget -= len(found[relative])
     return found
+
+
+def modules_below(text: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Modules that a script imports and that lie in one folder below its own: run from there, or copied beside it."""
+    below: dict[str, list[str]] = {}
+    for path in files:
+        folder, _, base = path.rpartition("/")
+        if folder and base.endswith(".py") and base not in files:
+            below.setdefault(base, []).append(path)
+    return {
+        base: files[paths[0]]
+        for base, paths in below.items()
+        if len(paths) == 1 and re.search(rf"^\s*(import|from)\s+{re.escape(base[:-3])}\b", text, re.MULTILINE)
+    }
 
 
 def is_plain(path: str) -> bool:
