@@ -25,7 +25,12 @@ def tree_of(facts: Facts) -> ast.Module | None:
         return facts.tree
     try:
         tree = fstrings.parse(facts.text)
-    except (SyntaxError, ValueError, RecursionError):
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # the last is the parser's word for "nested too deeply"
         return None
     return tree if isinstance(tree, ast.Module) else None
 
