@@ -7,7 +7,7 @@ to look at.
 
 Why it matters
 --------------
-Clean means that the whole evaluation path was read and nothing was found. Silence is not evidence.
+A verdict says that the whole evaluation path was read. What was not read is no evidence, for or against.
 
 What helps
 ----------

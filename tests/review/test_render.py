@@ -10,9 +10,11 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from auditor.report import rule_text
 from auditor.review import MAX_CHARACTERS, render, stale
 from auditor.verdict import Evidence, Finding, Report, Step
 from rules import catalogue
+from rules.base import Rule
 from rules.rulings import rulings
 from tests.report.hostile import reports
 from tests.report.report_rules import RULES
@@ -208,3 +210,10 @@ def test_the_worst_case_fits_into_a_comment_stale_and_repaired() -> None:
 @pytest.mark.parametrize("word", ["cheat", "guilty", "violator", "dishonest", "illegal"])
 def test_the_tone_accuses_nobody(word: str) -> None:
     assert word not in " ".join(review(report) for report in ALL.values()).lower()
+
+
+@pytest.mark.parametrize("rule", RULEBOOK, ids=lambda rule: rule.id)
+def test_what_a_rule_says_calls_nothing_clean(rule: Rule) -> None:
+    text = rule_text.read(rule)
+    said = [text.summary, *(text.section(name) for name in ("Why it matters", "What helps", "Limits"))]
+    assert "clean" not in " ".join(said).lower()
