@@ -31,7 +31,7 @@ from reference_impl.log import Score, writer
 from reference_impl.names import SETTINGS, settings_of
 from reference_impl.optim.world import World, meeting
 from reference_impl.progress import counting, training
-from reference_impl.train import LOG, MODEL, Trained, train
+from reference_impl.train import LOG, MODEL, TRAINED, Trained, train
 
 BUDGET = 600.0
 """Seconds that the challenge gives training, and again evaluation, on eight H100."""
@@ -79,7 +79,7 @@ def reproduce(config: RunConfig, data: Dataset, out: Path, world: World, device:
     if (out / RESULT).is_file():
         return earlier(out / RESULT, run)
     say = writer(out / LOG if world.rank == 0 else None)
-    trained = trained_earlier(out / MODEL, config)
+    trained = trained_earlier(out, config)
     if trained is None:
         with training(f"seed {config.train.seed}", show=world.rank == 0) as watch:
             trained = train(config, data, out, world, device, watch)
@@ -110,14 +110,13 @@ def earlier(path: Path, run: dict[str, Any]) -> Result:
     return Result(**kept["result"])
 
 
-def trained_earlier(path: Path, config: RunConfig) -> Trained | None:
+def trained_earlier(out: Path, config: RunConfig) -> Trained | None:
     """How training ended, if it did; raises `InputError` when it was of another run."""
-    if not path.is_file():
+    if not (out / TRAINED).is_file():
         return None
-    state = checkpoint.load(path, torch.device("cpu"))
-    if state["config"] != as_dict(config):
-        raise InputError(f"{path} is of a run with other settings; name another folder with --out")
-    kept = state["trained"]
+    if checkpoint.load(out / MODEL, torch.device("cpu"))["config"] != as_dict(config):
+        raise InputError(f"{out / MODEL} is of a run with other settings; name another folder with --out")
+    kept = json.loads((out / TRAINED).read_text("utf-8"))
     return Trained(kept["steps"], kept["seconds"], Score(**kept["score"]))
 
 

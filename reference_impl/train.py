@@ -20,7 +20,7 @@ from torch.func import functional_call
 
 from reference_impl import checkpoint
 from reference_impl.config import RunConfig, as_dict
-from reference_impl.data.dataset import Dataset
+from reference_impl.data.dataset import Dataset, write_json
 from reference_impl.data.loaders import Loader, document_ids, make_loader
 from reference_impl.errors import InputError
 from reference_impl.log import Dialect, Score, writer
@@ -34,7 +34,7 @@ from reference_impl.optim.schedule import Progress, fraction, limit, lr_scale, m
 from reference_impl.optim.world import World
 from reference_impl.validation import validate
 
-CHECKPOINT, MODEL, LOG = "checkpoint.pt", "model.pt", "train.log"
+CHECKPOINT, MODEL, TRAINED, LOG = "checkpoint.pt", "model.pt", "trained.json", "train.log"
 Watch = Callable[[float, str], None]
 """Is told the share of the run that is over, and a line on how it goes."""
 
@@ -150,7 +150,8 @@ def flat(table: dict[str, object]) -> dict[str, object]:
 
 
 def train(config: RunConfig, data: Dataset, out: Path, world: World, device: torch.device, watch: Watch) -> Trained:
-    """Train, from the checkpoint in `out` where there is one; leaves `model.pt` and `train.log` there.
+    """Train, from the checkpoint in `out` where there is one; leaves `model.pt`, `trained.json` and
+    `train.log` there.
 
     Raises `InputError` when the data does not fit, when the number of
     processes does not divide the micro-batches, or when `out` holds another run.
@@ -193,8 +194,8 @@ def train(config: RunConfig, data: Dataset, out: Path, world: World, device: tor
     dialect.exported(score)
     trained = Trained(run.step, run.seconds, score)
     if world.rank == 0:
-        state = {"config": as_dict(config), "model": run.model.state_dict(), "trained": asdict(trained)}
-        checkpoint.save(out / MODEL, state)
+        checkpoint.save(out / MODEL, {"config": as_dict(config), "model": run.model.state_dict()})
+        write_json(out / TRAINED, asdict(trained))
     return trained
 
 

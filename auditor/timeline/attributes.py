@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os.path
 
 from auditor.timeline import sequence
 from auditor.timeline.axes import Axes, Effect
@@ -185,6 +186,8 @@ class Attributes(Expressions):
                 return obj.fields[name]
             if kind == "func" and name in obj.fields:
                 return obj.fields[name]
+            if kind == "path" and name == "name" and obj.extra is not None:
+                return Val(const=os.path.basename(obj.extra), taint=base.taint)
             if kind == "path" and name in ("name", "stem", "parent", "suffix"):
                 return Val(objs=(obj,) if name == "parent" else (), taint=base.taint)
             return self.bound_method(Val(objs=(obj,), taint=base.taint), name, node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os.path
 from functools import reduce
 from operator import or_
 
@@ -50,7 +51,9 @@ def gather(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
 
 
 def _backward(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
-    self.backward(base, node)
+    """`loss.backward()`, or `accelerator.backward(loss)`."""
+    given = args[0] if args and self.content(base) is NONE else base
+    self.backward(given, node)
     return NONE_VAL
 
 
@@ -109,6 +112,26 @@ def _glob(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
     t = join_taint(self.path_taint(args[0].const) if args else NONE, self.content(args[0]) if args else NONE)
     self.store_elem(obj, of_taint(t))
     return Val(objs=(obj,), taint=t)
+
+
+def _with_name(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`path.with_name(name)`: a file beside it."""
+    if not self.is_path(base) or not args or not isinstance(args[0].const, str):
+        return None
+    return self.new_path(f"{os.path.dirname(base.objs[0].extra or '') or '?'}/{args[0].const}", NONE)
+
+
+def _open(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`path.open()`."""
+    return self.open_file(base) if self.is_path(base) else None
+
+
+def _move(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`path.replace(other)`, `path.rename(other)`."""
+    if not self.is_path(base) or not args:
+        return None
+    self.write_file(args[0], self.read_file(base, node).taint)
+    return args[0]
 
 
 def _copy(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
@@ -297,6 +320,10 @@ METHODS.update(
         "read_bytes": _read,
         "read_text": _read,
         "readinto": _read_into,
+        "open": _open,
+        "with_name": _with_name,
+        "replace": _move,
+        "rename": _move,
         "glob": _glob,
         "rglob": _glob,
         "copy_": _copy,

@@ -481,7 +481,8 @@ PATHS.update(
         "pickle.dump": _save,
     }
 )
-PATHS["shutil.copy"] = _copy_file
+for copying in ("shutil.copy", "shutil.copyfile", "shutil.move", "os.replace", "os.rename"):
+    PATHS[copying] = _copy_file
 FUNCTIONS.update(
     {
         "argsort": _places,

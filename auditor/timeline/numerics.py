@@ -197,9 +197,17 @@ def _true(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -
     return constant(True)
 
 
+def _backward(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`torch.autograd.backward(losses)`, of one or several."""
+    if args:
+        self.backward(args[0], node)
+    return NONE_VAL
+
+
 PATHS.update(
     {
         "torch.autograd.grad": _grad,
+        "torch.autograd.backward": _backward,
         "torch.distributed.all_gather_object": _all_gather,
         "torch.distributed.all_gather": _all_gather,
         "torch.distributed.gather_object": _all_gather,

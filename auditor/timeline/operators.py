@@ -357,10 +357,10 @@ class Operators(Mixing):
         return len(v.objs) == 1 and v.objs[0].kind == "path"
 
     def path_join(self, left: Val, right: Val) -> Val:
-        """`path / name`."""
+        """`path / name`; the name counts where the folder is not known."""
         obj = left.objs[0]
-        if obj.extra is not None and isinstance(right.const, str):
-            return self.new_path(f"{obj.extra.rstrip('/')}/{right.const}", left.taint)
+        if isinstance(right.const, str):
+            return self.new_path(f"{(obj.extra or '?').rstrip('/')}/{right.const}", left.taint)
         return join(left, right)
 
     def new_path(self, text: str | None, t: Taint) -> Val:

@@ -167,7 +167,7 @@ class Statements(Loops):
         if any(o.kind in ("func", "class") for o in fn.objs):
             return self.call_value(fn, [value], {}, decorator)
         self.note_wrapped(obj.name, fn, decorator)
-        if isinstance(decorator, ast.Attribute) and decorator.attr == "cached_property":
+        if any(o.kind == "lib" and o.name == "functools.cached_property" for o in fn.objs):
             obj.extra = (obj.extra or frozenset()) | {"property"}
         return value
 

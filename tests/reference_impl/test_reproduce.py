@@ -26,7 +26,7 @@ from reference_impl.data.shards import write_shard
 from reference_impl.errors import InputError
 from reference_impl.optim.world import World
 from reference_impl.reproduce import ARTIFACT, RESULT, reproduce, within_budget
-from reference_impl.train import LOG, MODEL
+from reference_impl.train import LOG, MODEL, TRAINED
 
 CPU = torch.device("cpu")
 SMALL = {
@@ -70,7 +70,7 @@ def test_the_log_holds_the_run_the_sizes_and_the_score(whole):
 @pytest.mark.parametrize("lost", [(RESULT,), (RESULT, ARTIFACT)])
 def test_a_stage_that_is_done_is_not_done_again(data, whole, tmp_path, monkeypatch, lost):
     out, result = whole
-    for name in {MODEL, ARTIFACT, RESULT, LOG} - set(lost):
+    for name in {MODEL, TRAINED, ARTIFACT, RESULT, LOG} - set(lost):
         (tmp_path / name).write_bytes((out / name).read_bytes())
     monkeypatch.setattr(reproducing, "train", lambda *_: pytest.fail("trained again"))
     again = reproduce(CONFIG, data, tmp_path, World(), CPU)
@@ -86,7 +86,7 @@ def test_a_finished_seed_is_read_and_another_run_refused(data, whole, monkeypatc
 
 
 def test_an_evaluation_over_its_budget_is_stopped(data, whole, tmp_path, monkeypatch):
-    for name in (MODEL, ARTIFACT):
+    for name in (MODEL, TRAINED, ARTIFACT):
         (tmp_path / name).write_bytes((whole[0] / name).read_bytes())
     monkeypatch.setattr(reproducing, "BUDGET", 0.0)
     with pytest.raises(InputError, match="evaluation took"):
