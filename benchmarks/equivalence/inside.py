@@ -5,7 +5,8 @@
 The script runs unchanged on a CPU, in float32 throughout: the names `bfloat16` mean float32, `torch.compile` and CUDA
 do nothing, and FlashAttention is the textbook formula. Its `main` is not called. OUT receives `about.json` (names and
 shapes of the parameters, options of Muon), `logits-*.npy` (plain, long, recurrent
-where layers recur) and `muon-I.npy`.
+where layers recur), `muon-I.npy`, `scores-*.npy` and `reported-*.npy` (sliding, ttt; where the script has them) and
+`codes-*.npy` and `scales-*.npy` (rows rounded to the nearest, GPTQ).
 """
 
 from __future__ import annotations
@@ -23,7 +24,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.equivalence.weights import LONG, MATRICES, SHORT, STEPS, noise, tokens, weights
+from benchmarks.equivalence.weights import (
+    CHUNK,
+    LONG,
+    MATRICES,
+    SEQUENCE,
+    SHORT,
+    STEPS,
+    STRIDE,
+    TARGETS,
+    hessian,
+    noise,
+    tokens,
+    weights,
+)
 
 
 def flash_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool = True) -> Tensor:
@@ -103,6 +117,77 @@ def run_muon(script: Any, banked: bool) -> list[Any]:
     return [parameter.detach().numpy() for parameter in parameters]
 
 
+def known_arguments(script: Any, model: Any) -> dict[str, Any]:
+    """What the evaluations of the scripts are handed, by the names that they give it."""
+    settings = script.Hyperparameters()
+    vocab = model.tok_emb.weight.size(0)
+    changed = {"train_seq_len": SEQUENCE, "eval_seq_len": SEQUENCE, "ttt_chunk_tokens": CHUNK}
+    for name, value in {**changed, "eval_stride": STRIDE}.items():
+        setattr(settings, name, value)
+    no = torch.zeros(vocab, dtype=torch.bool)
+    data = {
+        "val_tokens": torch.tensor(tokens(vocab, TARGETS + 1))[0],
+        "base_bytes_lut": torch.arange(vocab, dtype=torch.int16) % 5 + 1,
+        "has_leading_space_lut": no,
+        "is_boundary_token_lut": no,
+    }
+    own = {name: getattr(settings, name) for name in dir(settings) if not name.startswith("_")}
+    place = {"rank": 0, "world_size": 1, "device": torch.device("cpu"), "log0": lambda *_, **__: None}
+    return {
+        **own, **changed, **data, **place, "stride": STRIDE, "args": settings, "h": settings, "base_model": model,
+        "val_data": types.SimpleNamespace(**data),
+    }  # fmt: skip
+
+
+def scores_of(evaluation: Any, known: dict[str, Any]) -> tuple[Any, Any]:
+    """Nats of all targets of all windows (windows, t), in the order of the text, and what the function returned."""
+    seen: list[Tensor] = []
+    real = F.cross_entropy
+
+    def spy(logits: Tensor, *rest: Any, **options: Any) -> Tensor:
+        found = real(logits, *rest, **options)
+        if options.get("reduction") == "none":
+            seen.append(found.detach().clone())
+        return found
+
+    F.cross_entropy = spy  # type: ignore[assignment]
+    wanted = inspect.signature(evaluation).parameters
+    reported = evaluation(**{name: known[name] for name in wanted if name in known})
+    F.cross_entropy = real
+    return torch.cat(seen).double().reshape(-1, SEQUENCE).numpy(), np.array(reported[:2])
+
+
+def evaluate(script: Any, model: Any, out: Path) -> None:
+    """Write what the script's evaluations find; the one that trains comes last."""
+    with torch.no_grad():  # fills the cache of rotary angles outside of inference mode, as training does
+        model(*torch.tensor(tokens(model.tok_emb.weight.size(0), SEQUENCE))[:, None])
+    for name, functions in (("sliding", ("eval_val_sliding",)), ("ttt", ("eval_val_sliding_ttt", "eval_val_ttt"))):
+        for function in functions:
+            if hasattr(script, function):
+                scores, reported = scores_of(getattr(script, function), known_arguments(script, model))
+                np.save(out / f"scores-{name}.npy", scores)
+                np.save(out / f"reported-{name}.npy", reported)
+
+
+def round_matrices(script: Any, out: Path) -> None:
+    """Write codes and scales of the last matrix, by each of the script's ways to round one."""
+    matrix, inputs = torch.tensor(noise("matrix3", MATRICES[-1])), torch.tensor(hessian())
+    known = {"clip_range": 31, "clip_sigmas": 12.85, "t": matrix, "w": matrix, "weight": matrix, "H": inputs}
+    ways = {
+        "table": ("quantize_float_tensor",),
+        "rows": ("quantize_int6_per_row",),
+        "gptq": ("quantize_int6_gptq", "gptq_quantize_weight"),
+    }
+    for way, functions in ways.items():
+        for function in functions:
+            if hasattr(script, function):
+                wanted = inspect.signature(getattr(script, function)).parameters
+                given = {name: value for name, value in {**known, "hessian": inputs}.items() if name in wanted}
+                codes, scales = getattr(script, function)(**given)
+                np.save(out / f"codes-{way}.npy", codes.numpy())
+                np.save(out / f"scales-{way}.npy", scales.float().numpy())
+
+
 def main() -> None:
     """Compute and write everything."""
     path, out = Path(sys.argv[1]), Path(sys.argv[2])
@@ -124,6 +209,9 @@ def main() -> None:
         np.save(out / "logits-recurrent.npy", logits_of(model, rows))
     for i, matrix in enumerate(run_muon(script, banked="qo_bank" in shapes)):
         np.save(out / f"muon-{i}.npy", matrix)
+    round_matrices(script, out)
+    model.looping_active = False
+    evaluate(script, model, out)
     (out / "about.json").write_text(json.dumps({"shapes": shapes, "muon": muon_options(script)}))
 
 
