@@ -210,7 +210,7 @@ def main() -> None:
     for i, matrix in enumerate(run_muon(script, banked="qo_bank" in shapes)):
         np.save(out / f"muon-{i}.npy", matrix)
     round_matrices(script, out)
-    model.looping_active = False
+    model.looping_active = True  # as at the end of training
     evaluate(script, model, out)
     (out / "about.json").write_text(json.dumps({"shapes": shapes, "muon": muon_options(script)}))
 
