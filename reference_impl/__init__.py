@@ -16,5 +16,6 @@ Where it differs from the published scripts, on purpose:
 - the last sliding window is moved back to be full; theirs shrinks, and scores the last tokens up to 32 times;
 - every target of the validation split is scored, also those that fill no window;
 - GPTQ uses the Cholesky factor of the inverse Hessian; PR #490 raw entries, which are right for the first column alone;
+- each row has the best of five clips; PRs #549, #1019 and #1092 take one for the whole matrix;
 - no scale is floored at 1/31, which would lay one fixed grid over nearly every matrix.
 """

@@ -207,7 +207,7 @@ class EvaluateConfig:
     adapt_chunk: int = 32_768
     adapt_momentum: float = 0.9
     adapt_last_blocks: int = 0
-    """Only the last that many blocks adapt (and what is no matrix); 0 is all."""
+    """Only the last that many blocks adapt (and all scales, and the embedding); 0 is all."""
     lora_rank: int = 8
     temperature: float = 1.0
     """Constant that divides the logits, fixed before evaluation."""

@@ -121,14 +121,14 @@ class AdaptingPredictor:
 
 
 def adapted(model: GPT, last_blocks: int) -> list[nn.Parameter]:
-    """What adapts: all (0), or the last blocks, what is no matrix in the others, and the tied embedding (PR #490)."""
+    """What adapts: all (0), or the last blocks, the scales of the others, and the tied embedding (PR #490)."""
     first = len(model.blocks) - last_blocks
     return [
         parameter
         for name, parameter in model.named_parameters()
         if not last_blocks
         or name == "embedding"
-        or not name.endswith((".weight", ".table"))
+        or "scale" in name
         or (name.startswith("blocks.") and int(name.split(".")[1]) >= first)
     ]
 
