@@ -36,6 +36,9 @@ TRAIN_STREAM = NONE  # training tokens are of no interest
 
 _LAUNCH = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "8", "NODE_RANK": "0"}
 
+_TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt")
+"""Endings of files that a program does not load its weights from."""
+
 _VAL_WORDS = ("val", "valid", "validation")
 
 
@@ -94,16 +97,38 @@ class Files(Objects):
 
     def write_file(self, path: Val, t: Taint, *, raw: bool = False) -> None:
         """Content goes to disk, or into a buffer; losses only where the bare array does (`raw`)."""
+        key = self.file_key(path)
         if not raw:
+            if t.nll and key == "*" and not any(obj.kind == "tensor" for obj in path.objs):
+                self.effect()
+                return  # a journal of scores
             t = taint(t.toks, t.upd, t.deps, frozenset(), t.counts, t.flags & (STATE | GRAD))
         for obj in path.objs:
             if obj.kind == "tensor":
                 self.add_content(obj, t)
                 return
         self.effect()
-        key = self.file_key(path)
         more = self.weak or any(o.kind == "file" for o in path.objs)  # an open file takes in one after the other
         self.files[key] = t if not more else join_taint(self.files.get(key, NONE), t)
+
+    def saved(self, data: Val) -> Taint:
+        """What is kept of a value on disk; of a dictionary not the scores beside the weights: nobody loads those."""
+        if not data.objs or any(obj.kind != "dict" for obj in data.objs):
+            return self.content(data)
+        t = data.taint
+        for obj in data.objs:
+            for value in (*obj.fields.values(), *(() if obj.elem is None else (obj.elem,))):
+                content = self.content(value)
+                t = t if content.nll else join_taint(t, content)
+        return t
+
+    def copy_file(self, source: Val, target: Val, node: ast.AST) -> None:
+        """A file is copied or moved: a split, or of those whose names are not known what went to such a one."""
+        if self.content(source).flags & (PATH_VAL | PATH_TRAIN):
+            t = self.read_file(source, node).taint
+        else:
+            t = self.files.get(self.file_key(source), NONE)
+        self.write_file(target, t, raw=True)
 
     def read_file(self, path: Val, node: ast.AST) -> Val:
         """Content comes from disk: tokens of a split, or what the script wrote before."""
@@ -122,8 +147,8 @@ class Files(Objects):
         key = self.file_key(path)
         t = self.files.get(key, self.files.get("*", NONE))  # what went to an unknown path is no part of a known file
         if key == "*":
-            for written in self.files.values():
-                t = join_taint(t, written)
+            for name, written in self.files.items():
+                t = t if name.endswith(_TEXTS) else join_taint(t, written)
         if not self.files or (key != "*" and key not in self.files and "*" not in self.files):
             t = with_flags(t, STORED | (OUTSIDE if self.workers else 0))
         return of_taint(t, self.innermost())

@@ -115,22 +115,25 @@ def _glob(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
 
 
 def _with_name(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
-    """`path.with_name(name)`: a file beside it."""
-    if not self.is_path(base) or not args or not isinstance(args[0].const, str):
+    """`path.with_name(name)`: a file beside it; under a name that is not known, one that is its own."""
+    if not self.is_path(base) or not args or base.objs[0].extra is None:
         return None
-    return self.new_path(f"{os.path.dirname(base.objs[0].extra or '') or '?'}/{args[0].const}", NONE)
+    folder, own = os.path.split(base.objs[0].extra)
+    name = args[0].const if isinstance(args[0].const, str) else f"?{own}"
+    return self.new_path(f"{folder or '?'}/{name}", NONE)
 
 
 def _open(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
-    """`path.open()`."""
-    return self.open_file(base) if self.is_path(base) else None
+    """`path.open("wb")`; what is written as text, as journals are, is not what tensors are read from."""
+    binary = bool(args) and isinstance(args[0].const, str) and "b" in args[0].const
+    return self.open_file(base) if binary and self.is_path(base) else None
 
 
 def _move(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     """`path.replace(other)`, `path.rename(other)`."""
     if not self.is_path(base) or not args:
         return None
-    self.write_file(args[0], self.read_file(base, node).taint)
+    self.copy_file(base, args[0], node)
     return args[0]
 
 

@@ -48,7 +48,7 @@ def _open(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -
 def _save(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) > 1:
         data, target = (args[1], args[0]) if path.startswith("numpy") else (args[0], args[1])
-        content = self.content(data)
+        content = self.saved(data)
         self.write_file(target, content)
         if content.flags & STATE:
             self.timeline.saved = self.moment(node)
@@ -379,7 +379,7 @@ def _native(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
 
 def _copy_file(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     if len(args) > 1:
-        self.write_file(args[1], self.read_file(args[0], node).taint)
+        self.copy_file(args[0], args[1], node)
     return NONE_VAL
 
 
