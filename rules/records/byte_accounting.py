@@ -112,29 +112,29 @@ class ByteAccounting:
 
     def _written(self, facts: Facts) -> Iterator[Finding]:
         """What the script's text says of the bytes of a token."""
-        tree = byte_table.tree_of(facts)
-        if tree is None:
-            return
-        doubled, fixed = byte_table.doubled_space(tree), None
-        if doubled is None and byte_table.SPACE not in facts.text and "u2581" not in facts.text:
-            fixed = byte_table.fixed_ratio(tree)
-        if doubled is not None:
+        trees = byte_table.trees_of(facts)
+        texts = (facts.text, *facts.module_texts.values())
+        for module, place in byte_table.doubled_space(trees):
             message = (
                 "A leading space is counted in the table of bytes and added again in the sum; the score is too low."
             )
-            yield self._at(facts, message, doubled.lineno)
-        elif fixed is not None:
-            message = (
-                f"The score divides by {fixed[1]:.4g} bytes per token, a fixed number, not by the bytes of the text."
-            )
-            yield self._at(facts, message, fixed[0].lineno)
+            yield self._at(facts, message, place.lineno, module)
+            return
+        if any(byte_table.SPACE in text or "u2581" in text for text in texts):
+            return
+        for module, tree in trees.items():
+            fixed = byte_table.fixed_ratio(tree, trees)
+            if fixed is not None:
+                quotient, ratio = fixed
+                message = f"The score divides by {ratio:.4g} bytes per token, a fixed number, not by those of the text."
+                yield self._at(facts, message, quotient.lineno, module)
+                return
 
-    def _at(self, facts: Facts, message: str, line: int) -> Finding:
-        """A finding at a line of the script."""
-        step = Step(line, facts.lines[line - 1].strip()[:300], "how bytes are counted")
-        return replace(
-            finding(facts, self, message, file=facts.file), line=line, evidence=(Evidence("records", (step,)),)
-        )
+    def _at(self, facts: Facts, message: str, line: int, module: str) -> Finding:
+        """A finding at a line of the script, or of a module beside it."""
+        step = Step(line, facts.line(line, module)[:300], "how bytes are counted", file=module or None)
+        file = f"{facts.submission.folder}/{module.replace('.', '/')}.py" if module else facts.file
+        return replace(finding(facts, self, message, file=file), line=line, evidence=(Evidence("records", (step,)),))
 
     def _claimed(self, facts: Facts) -> Iterator[Finding]:
         """Without a line to go by: the loss and the score that are claimed together."""

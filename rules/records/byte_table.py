@@ -19,29 +19,28 @@ PLAUSIBLE = (1.5, 6.0)
 """Bytes per token that a tokenizer of text may have."""
 
 
-def tree_of(facts: Facts) -> ast.Module | None:
-    """The script's tree, parsed where nobody has done it; None where it cannot be."""
-    if facts.tree is not None:
-        return facts.tree
-    try:
-        tree = fstrings.parse(facts.text)
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ):  # the last is the parser's word for "nested too deeply"
-        return None
-    return tree if isinstance(tree, ast.Module) else None
+Trees = Mapping[str, ast.Module]
+"""The script's tree under the empty name, and those of the modules beside it."""
 
 
-def doubled_space(tree: ast.Module) -> ast.stmt | None:
+def trees_of(facts: Facts) -> Trees:
+    """What can be parsed of the script, where nobody has done it, and of the modules beside it."""
+    tree: ast.AST | None = facts.tree
+    if tree is None:
+        try:
+            tree = fstrings.parse(facts.text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last: nested too deeply to be parsed
+            tree = None
+    return {**({"": tree} if isinstance(tree, ast.Module) else {}), **facts.modules}
+
+
+def doubled_space(trees: Trees) -> Iterator[tuple[str, ast.stmt]]:
     """Where a table counts the leading space of a token that another table marks, while a sum adds the mark again.
 
-    None where any other table of the script leaves the space out.
+    Nothing where any other table leaves the space out.
     """
-    doubled: ast.stmt | None = None
-    for branch in ast.walk(tree):
+    doubled: tuple[str, ast.stmt] | None = None
+    for name, branch in ((name, node) for name, tree in trees.items() for node in ast.walk(tree)):
         if not (isinstance(branch, ast.If) and _asks_for_space(branch.test)):
             continue
         filled = [each for statement in branch.body for each in ast.walk(statement) if _fills_table(each)]
@@ -49,14 +48,15 @@ def doubled_space(tree: ast.Module) -> ast.stmt | None:
             continue
         counting = next((each for each in filled if _counts_one_more(each)), None)
         if counting is None:
-            return None
-        doubled = doubled or counting  # type: ignore[assignment]
-    return doubled if doubled is not None and any(map(_adds_mark, ast.walk(tree))) else None
+            return
+        doubled = doubled or (name, counting)  # type: ignore[assignment]
+    if doubled is not None and any(_adds_mark(node) for tree in trees.values() for node in ast.walk(tree)):
+        yield doubled
 
 
-def fixed_ratio(tree: ast.Module) -> tuple[ast.expr, float] | None:
+def fixed_ratio(tree: ast.Module, trees: Trees) -> tuple[ast.expr, float] | None:
     """Where a loss is turned into bits and divided by a fixed number of bytes per token, and that number."""
-    values = dict(_constants(tree))
+    values = {name: number for each in trees.values() for name, number in _constants(each)}
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Mult):
             over, under = _factors(node, values)
