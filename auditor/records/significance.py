@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import inf, log
 from typing import Any
 
-from auditor.records.statistics import Test, interval, lower_than, mean, power, quantile, variance
+from auditor.records.statistics import interval, lower_than, mean, power, quantile, variance
 
 REQUIRED_NATS = 0.005
 """Nats per token by which a record is better than the one before."""
@@ -100,7 +101,7 @@ def _tested(scores: Sequence[float], bar: Bar, required: float, level: float, sc
         return {"level": level, "met": None, "reason": "the runs are the same to the last digit"}
     low, high = interval(test)
     bounds = sorted((-low, -high))
-    found = required + _detectable(test, level)
+    found = required + _detectable(test.freedom, level) * test.error
     return {
         "test": test.method,
         "level": level,
@@ -118,13 +119,14 @@ def _tested(scores: Sequence[float], bar: Bar, required: float, level: float, sc
     }
 
 
-def _detectable(test: Test, level: float) -> float:
-    """The gain over the required one that such runs would show in four cases of five, with the spread they have."""
-    low, high = 0.0, 2 * quantile(level, test.freedom) + 10
+@cache  # a finding and the report both want it
+def _detectable(freedom: float, level: float) -> float:
+    """The gain over the required one, in standard errors, that such runs would show in four cases of five."""
+    low, high = 0.0, 2 * quantile(level, freedom) + 10
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (low, middle) if power(middle, test.freedom, level) > POWER else (middle, high)
-    return high * test.error
+        low, high = (low, middle) if power(middle, freedom, level) > POWER else (middle, high)
+    return high
 
 
 def _deviation(scores: Sequence[float]) -> float | None:

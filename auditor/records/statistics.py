@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import copysign, erfc, exp, fsum, inf, lgamma, log, sqrt
 
 _TINY = 1e-300
@@ -73,6 +74,7 @@ def tail(t: float, freedom: float) -> float:
     return beyond if t > 0 else 1 - beyond
 
 
+@cache  # the power of a test asks for the same one again and again
 def quantile(p: float, freedom: float) -> float:
     """The t that is passed with probability `p`, 0 < p < 1."""
     low, high = -1.0, 1.0
@@ -80,10 +82,9 @@ def quantile(p: float, freedom: float) -> float:
         low *= 2
     while tail(high, freedom) > p:
         high *= 2
-    for _ in range(200):
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:  # until no number lies between them
         low, high = (middle, high) if tail(middle, freedom) > p else (low, middle)
-    return (low + high) / 2
+    return middle
 
 
 def interval(test: Test, confidence: float = 0.95) -> tuple[float, float]:
