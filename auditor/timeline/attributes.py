@@ -71,14 +71,15 @@ class Attributes(Expressions):
 
     def attribute(self, base: Val, name: str, node: ast.AST) -> Val:
         """`base.name` for reading."""
-        if len(base.objs) == 1 and base.objs[0].kind == "lib":
-            return self.lib_value(f"{base.objs[0].name}.{name}")
+        objs = base.objs
+        if len(objs) == 1 and objs[0].kind == "lib":
+            return self.lib_value(f"{objs[0].name}.{name}")
         result: Val | None = None
-        if is_params(base):
+        if objs and is_params(base):
             return self.parameter_attribute(base, name, node)
-        if name == "training" and base.objs and self.is_module(base.objs[0]) and name not in base.objs[0].fields:
+        if name == "training" and objs and self.is_module(objs[0]) and name not in objs[0].fields:
             return of_taint(taint(flags=TRAINING))
-        for obj in base.objs:
+        for obj in objs:
             value = self.obj_attribute(obj, name, base, node)
             if value is not None:
                 result = value if result is None else join(result, value)

@@ -109,7 +109,7 @@ class Calls(Classes):
     def call_method(self, base: Val, name: str, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """`base.name(...)`, by the class of the receiver."""
         result: Val | None = None
-        if is_params(base):
+        if base.objs and is_params(base):
             return self.parameter_method(base, name, args, kwargs, node)
         rest: list[Obj] = []
         for obj in base.objs:
@@ -143,14 +143,10 @@ class Calls(Classes):
                 rest.append(obj)
                 continue
             result = value if result is None else join(result, value)
-        if rest or not base.objs or (result is None):
-            value = self.value_method(
-                Val(base.const, base.items, tuple(rest), base.lin, base.loops, base.old, base.taint, base.axes),
-                name,
-                args,
-                kwargs,
-                node,
-            )
+        if rest or result is None:
+            if len(rest) < len(base.objs):
+                base = Val(base.const, base.items, tuple(rest), base.lin, base.loops, base.old, base.taint, base.axes)
+            value = self.value_method(base, name, args, kwargs, node)
             result = value if result is None else join(result, value)
         return result
 

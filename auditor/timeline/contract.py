@@ -94,6 +94,10 @@ class Evaluator(ABC):
         """`base.name(...)` (`calls`)."""
 
     @abstractmethod
+    def method_value(self, base: Val, name: str, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
+        """What a method of a library type returns (`receivers`)."""
+
+    @abstractmethod
     def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Call a function of the script (`summaries`)."""
 

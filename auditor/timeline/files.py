@@ -77,7 +77,7 @@ class Files(Objects):
         """Files are recognised by their path: the data contract of the challenge names the split in it."""
         if not isinstance(text, str):
             return NONE
-        return _path_taint(text)
+        return taint(flags=flags) if (flags := _split_flags(text)) else NONE
 
     def open_file(self, path: Val) -> Val:
         """`open(path)`: a handle that remembers the path."""
@@ -154,7 +154,8 @@ class Files(Objects):
         return of_taint(t, self.innermost())
 
 
-def _path_taint(text: str) -> Taint:
+def _split_flags(text: str) -> int:
+    """Which splits a path names, as flags."""
     name = os.path.basename(text.rstrip("/"))
     lowered = name.lower()
     flags = 0
@@ -163,10 +164,10 @@ def _path_taint(text: str) -> Taint:
     if _is_split(lowered, ("train",)):
         flags |= PATH_TRAIN
     if not flags or lowered.endswith((".py", ".txt", ".log", ".json", ".model", ".pt", ".ptz", ".md", ".vocab")):
-        return NONE
+        return 0
     if not (lowered.endswith((".bin", ".npy", ".parquet", ".zst", ".raw", "*")) or "fineweb" in text or "*" in name):
-        return NONE
-    return taint(flags=flags)
+        return 0
+    return flags
 
 
 def _is_split(name: str, words: tuple[str, ...]) -> bool:
@@ -176,5 +177,5 @@ def _is_split(name: str, words: tuple[str, ...]) -> bool:
 
 def names_split(text: str) -> str:
     """The split that a path or pattern names: `val`, `train`, or nothing."""
-    flags = _path_taint(text).flags
+    flags = _split_flags(text)
     return "val" if flags == PATH_VAL else "train" if flags == PATH_TRAIN else ""

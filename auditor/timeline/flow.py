@@ -38,6 +38,10 @@ class Flow(Recorder):
         """Copy of the flow-sensitive state."""
         return Snapshot(dict(self.frame.vars), dict(self.states), self.pending)
 
+    def left(self) -> Snapshot:
+        """The flow-sensitive state itself, where another one is about to take its place."""
+        return Snapshot(self.frame.vars, self.states, self.pending)
+
     def restore(self, snap: Snapshot) -> None:
         """Back to a snapshot; the snapshot may be used again."""
         self.frame.vars = dict(snap.vars)
@@ -76,10 +80,14 @@ class Flow(Recorder):
         found = self.aged.get(key)
         if found is None:
             upd = self.age_updates(t.upd, bit)
-            crossings = t.crossings if inside else frozenset[int]()  # the next window comes after this one
             gates = _aged(t.gates, bit)
             toks = _aged(t.toks, bit)
-            found = self.aged[key] = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
+            if toks is t.toks and upd is t.upd and gates is t.gates and (inside or not t.crossings):
+                found = t
+            else:
+                crossings = t.crossings if inside else frozenset[int]()  # the next window comes after this one
+                found = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
+            self.aged[key] = found
             if found is t and not t.crossings:
                 self.ageless[bit].add(t)
         return found
@@ -91,9 +99,10 @@ class Flow(Recorder):
         key = (upd, bit)
         found = self.aged_updates.get(key)
         if found is None:
-            found = self.aged_updates[key] = frozenset(
+            aged = frozenset(
                 Carried(u, c | bit) if u >= 0 and self.update_list[u].stack & bit else Carried(u, c) for u, c in upd
             )
+            found = self.aged_updates[key] = upd if aged == upd else aged
         return found
 
     def age(self, v: Val, bit: int) -> Val:
@@ -143,6 +152,7 @@ class Flow(Recorder):
 
 def _aged(regions: frozenset[Region], bit: int) -> frozenset[Region]:
     """Regions as seen from the next iteration of a loop."""
-    if not any(r.loops & bit for r in regions):
-        return regions
-    return frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in regions)
+    for r in regions:
+        if r.loops & bit:
+            return frozenset(r._replace(loops=r.loops & ~bit, old=r.old | bit) if r.loops & bit else r for r in regions)
+    return regions

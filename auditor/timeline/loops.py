@@ -106,12 +106,12 @@ class Loops(Calls):
             self.assign(node.target, element)
             self.run(node.body)
             self.loops.pop()
-            ends = ([] if self.dead else [self.snapshot()]) + context.continues
+            ends = ([] if self.dead else [self.left()]) + context.continues
             context.continues = []
             self.merge(ends)
         if not self.dead and node.orelse:
             self.run(node.orelse)
-        self.merge(([] if self.dead else [self.snapshot()]) + context.breaks)
+        self.merge(([] if self.dead else [self.left()]) + context.breaks)
         return True
 
     def _do_while(self, node: ast.While) -> None:
@@ -149,7 +149,7 @@ class Loops(Calls):
         exits: list[Snapshot] = [] if always else [self.snapshot()]
         before = self.heads.get(loop.bit)
         if before is not None and outer_active and self.marking is None:
-            self.merge([self.snapshot(), before])
+            self.merge([self.left(), before])
         head = self.snapshot()
         self.weak += 1
         for _ in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
@@ -158,14 +158,14 @@ class Loops(Calls):
             context.continues = []
             context.births = self.births
             if not step():
-                exits.append(self.snapshot())
+                exits.append(self.left())
                 break
-            ends = ([] if self.dead else [self.snapshot()]) + context.continues
+            ends = ([] if self.dead else [self.left()]) + context.continues
             if not ends:
                 break
             self.merge(ends)
             if once:
-                exits.append(self.snapshot())
+                exits.append(self.left())
                 break
             after = self.snapshot()
             if not endless:
@@ -185,7 +185,7 @@ class Loops(Calls):
             self.merge(exits[-2:])
             if not self.dead:
                 self.run(orelse)
-            exits = [] if self.dead else [self.snapshot()]
+            exits = [] if self.dead else [self.left()]
         self.merge(exits[-2:] + context.breaks)
 
     def widen(self, head: Snapshot, bit: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
@@ -408,9 +408,12 @@ class Machine(Evaluator):
 
     def unknown(self, *values: Val) -> Val:
         """Result of an operation of which nothing is known: made from everything it was given."""
+        return self.mixed(values, map(self.content, values))
+
+    def mixed(self, values: Iterable[Val], contents: Iterable[Taint]) -> Val:
+        """A value made from others and from everything that they hold."""
         t, loops, old = NONE, 0, 0
-        for v in values:
-            c = self.content(v)
+        for v, c in zip(values, contents, strict=True):
             if c is not NONE:
                 t = join_taint(t, c)
             loops |= v.loops

@@ -6,14 +6,14 @@ import ast
 import re
 
 from auditor.program.native import LOSS, TOKEN, Reading, reading
-from auditor.timeline.library import Library
+from auditor.timeline.receivers import Receivers
 from auditor.timeline.registry import Args
 from auditor.timeline.values import BITS, DIFF, FILLED, NONE, Taint, Val, join_taint, of_taint, taint, with_flags
 
 _IN_BITS = re.compile(r"\blog2f?\s*\(|\blog\s*\(\s*2(?:\.0*)?\s*\)|\b0\.69314|\b1\.4426")
 
 
-class Natives(Library):
+class Natives(Receivers):
     """Functions of native libraries, when they are given losses of validation tokens."""
 
     def call_native(self, name: str, args: Args, node: ast.AST) -> Val:

@@ -253,7 +253,7 @@ class Statements(Loops):
         self.run(node.body)
         self.in_training -= in_training
         self.held = saved_held
-        ends = [] if self.dead else [self.snapshot()]
+        ends = [] if self.dead else [self.left()]
         left = self.dead
         self.dead = False
         self.restore(before)
@@ -265,7 +265,7 @@ class Statements(Loops):
         # what follows a branch that leaves runs where the test went the other way
         self.first_iteration = saved_first | (later if left else 0) | (first if self.dead else 0)
         if not self.dead:
-            ends.append(self.snapshot())
+            ends.append(self.left())
         self.weak -= 1
         self.unsure -= 1
         self.control = saved_control
@@ -369,7 +369,7 @@ class Statements(Loops):
             self.dead = False
             self.run(body)
             if not self.dead:
-                ends.append(self.snapshot())
+                ends.append(self.left())
         self.weak -= 1
         self.unsure -= 1
         self.merge(ends)
@@ -383,7 +383,7 @@ class Statements(Loops):
         self.run(node.body)
         if not self.dead:
             self.run(node.orelse)
-        ends = [] if self.dead else [self.snapshot()]
+        ends = [] if self.dead else [self.left()]
         returned_at_once = self.dead
         self.weak += 1
         if not (imports and ends):  # the reported run had its packages
@@ -396,7 +396,7 @@ class Statements(Loops):
                     self.frame.vars[handler.name] = UNKNOWN
                 self.run(handler.body)
                 if not self.dead:
-                    ends.append(self.snapshot())
+                    ends.append(self.left())
         self.weak -= 1
         self.unsure -= 1
         self.merge(ends)

@@ -61,8 +61,7 @@ class Subscripts(Operators):
         parts = [self.ev(p) if p is not None else NONE_VAL for p in (node.lower, node.upper, node.step)]
         loops = parts[0].loops | parts[1].loops
         old = parts[0].old | parts[1].old
-        t = join_taint(parts[0].taint, parts[1].taint)
-        return Val(loops=loops, old=old, taint=t)
+        return of_taint(join_taint(parts[0].taint, parts[1].taint), loops, old)
 
     def _ev_subscript(self, node: ast.Subscript) -> Val:
         base = self.ev(node.value)

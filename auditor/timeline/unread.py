@@ -11,7 +11,7 @@ from auditor.timeline.registry import Args, Kwargs
 from auditor.timeline.training import Training
 from auditor.timeline.values import DIFF, Val, of_obj
 
-_COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
+COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
 KNOWN_LIBRARIES = sys.stdlib_module_names | {
     "accelerate",
     "apex",
@@ -74,7 +74,7 @@ KNOWN_LIBRARIES = sys.stdlib_module_names | {
 """Installed packages: what they do with a model and its tokens, their documentation says."""
 
 
-_NATIVE = frozenset({"torch.utils.cpp_extension.load_inline", "torch.utils.cpp_extension.load"})
+COMPILED = frozenset({"torch.utils.cpp_extension.load_inline", "torch.utils.cpp_extension.load"})
 NATIVE_CODE = "native_code"
 
 
@@ -95,7 +95,7 @@ class Unread(Training):
 
     def native_module(self, path: str) -> Val | None:
         """An extension that is compiled when the script runs; its functions are unread."""
-        return of_obj(self.lib_object(NATIVE_CODE)) if path in _NATIVE else None
+        return of_obj(self.lib_object(NATIVE_CODE)) if path in COMPILED else None
 
     def computed_attribute(self, base: Val) -> Val | None:
         """`getattr(x, name)` with a name that is not known, of something that can learn or score."""
@@ -107,7 +107,7 @@ class Unread(Training):
         """Code that could not be read and could do anything with what it is given."""
         library = path.partition(".")[0]
         reason = ""
-        if path in _COMPUTED:
+        if path in COMPUTED:
             reason = f"`{path.rpartition('.')[2]}` runs code that is computed when the script runs"
         elif library not in KNOWN_LIBRARIES:
             values = [*args, *kwargs.values()]

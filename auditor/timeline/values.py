@@ -127,12 +127,14 @@ E = TypeVar("E")
 _EMPTY: frozenset[Any] = frozenset()
 _TAINTS: dict[tuple[Any, ...], Taint] = {}
 _JOINS: dict[tuple[int, int], Taint] = {}
+_MERGED: dict[frozenset[Region], frozenset[Region]] = {}
 
 
 def reset_tables() -> None:
     """Forget interned taints; called at the start of each analysis, so that memory stays bounded."""
     _TAINTS.clear()
     _JOINS.clear()
+    _MERGED.clear()
     _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY, _EMPTY)] = NONE
 
 
@@ -148,13 +150,21 @@ def taint(
 ) -> Taint:
     """The interned taint with these parts; too many regions are merged into one per split."""
     if len(toks) > MAX_REGIONS:
-        toks = _merge_regions(toks)
+        toks = _merged(toks)
     if len(gates) > MAX_REGIONS:
-        gates = _merge_regions(gates)
+        gates = _merged(gates)
     key = (toks, upd, deps, nll, counts, flags, crossings, gates)
     found = _TAINTS.get(key)
     if found is None:
         found = _TAINTS[key] = Taint(*key)
+    return found
+
+
+def _merged(toks: frozenset[Region]) -> frozenset[Region]:
+    """`_merge_regions`, once for each set."""
+    found = _MERGED.get(toks)
+    if found is None:
+        found = _MERGED[toks] = _merge_regions(toks)
     return found
 
 
