@@ -14,7 +14,8 @@ _UPDATING = re.compile(
     r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(|\.get\([^\n]{1,40}, ?0\) ?\+ ?1\b"
 )
 """Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
-_CALL = re.compile(r"(def\s+)?\b([^\W\d]\w*)\s*\(")
+_CALL = re.compile(r"\b([^\W\d]\w*+)\s*+\(")
+_DEFINED = re.compile(r"def\s+\Z")
 
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
@@ -77,8 +78,9 @@ class CallIndex:
         """(line, name) of each call of a function of the script, by line."""
         if self.functions:
             for m in _CALL.finditer(text):
-                if m.group(1) is None and m.group(2) in self.functions:
-                    self.calls.append((bisect_right(starts, m.start()) + 1, m.group(2)))
+                name = m.group(1)
+                if name in self.functions and not _DEFINED.search(text, max(0, m.start() - 80), m.start()):
+                    self.calls.append((bisect_right(starts, m.start()) + 1, name))
         self._lines = [line for line, _ in self.calls]
         self._update = self._functions_that_update()
 

@@ -123,9 +123,18 @@ def _tested(scores: Sequence[float], bar: Bar, required: float, level: float, sc
 def _detectable(freedom: float, level: float) -> float:
     """The gain over the required one, in standard errors, that such runs would show in four cases of five."""
     low, high = 0.0, 2 * quantile(level, freedom) + 10
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(middle, freedom, level) > POWER else (middle, high)
+    below, above = power(low, freedom, level) - POWER, power(high, freedom, level) - POWER
+    raised = lowered = False
+    while above > 0:  # the Illinois algorithm (Dowell and Jarratt, BIT 11, 1971)
+        middle = high - above * (high - low) / (above - below)
+        found = power(middle, freedom, level) - POWER
+        if abs(found) < 1e-13 or not low < middle < high:
+            return middle
+        if found > 0:
+            high, above, below = middle, found, below / 2 if lowered else below
+        else:
+            low, below, above = middle, found, above / 2 if raised else above
+        raised, lowered = found < 0, found > 0
     return high
 
 

@@ -99,23 +99,27 @@ def power(effect: float, freedom: float, level: float) -> float:
     The tail of the non-central t: the normal tail, averaged over the chi distribution of the sample deviation.
     """
     bar = quantile(level, freedom)
+    return min(1.0, fsum(weight * 0.5 * erfc((bar * u - effect) / sqrt(2)) for u, weight in _deviations(freedom)))
+
+
+@cache
+def _deviations(freedom: float) -> tuple[tuple[float, float], ...]:
+    """The sample deviation over the true one, at the points of Simpson's rule: (value, weight with its density).
+
+    The points are equally far apart in its square root, so that there is a slope at 0 with few degrees of freedom too.
+    """
     width = 12 / sqrt(2 * freedom)
     low, high = sqrt(max(0.0, 1 - width)), sqrt(1 + width)
     step = (high - low) / _PANELS
     scale = log(2) + (freedom / 2) * log(freedom / 2) - lgamma(freedom / 2)
-
-    def weighted(root: float) -> float:
-        """Density of the sample deviation over the true one, times the normal tail there.
-
-        At the square of `root`, so that it has a slope at 0 with few degrees of freedom too.
-        """
+    points = []
+    for i in range(_PANELS + 1):
+        root = low + step * i
         u = root * root
-        density: float = 2 * root * u ** (freedom - 1) * exp(scale - freedom * u * u / 2)
-        return density * 0.5 * erfc((bar * u - effect) / sqrt(2))
-
-    odd = fsum(weighted(low + step * i) for i in range(1, _PANELS, 2))
-    even = fsum(weighted(low + step * i) for i in range(2, _PANELS, 2))
-    return min(1.0, step / 3 * (weighted(low) + 4 * odd + 2 * even + weighted(high)))
+        density = 2 * root * u ** (freedom - 1) * exp(scale - freedom * u * u / 2)
+        factor = 1 if i in (0, _PANELS) else 4 if i % 2 else 2
+        points.append((u, step / 3 * factor * density))
+    return tuple(points)
 
 
 def _beta(x: float, rest: float, a: float, b: float) -> float:

@@ -12,9 +12,9 @@ from auditor.timeline.values import (
     DIFF,
     GRAD,
     NONE,
-    PARAMS,
     TRAINING,
     UNKNOWN,
+    WEIGHTS,
     Carried,
     Obj,
     Val,
@@ -147,7 +147,7 @@ class Attributes(Expressions):
             if name == "__class__":
                 return of_obj(obj.extra)
             if name in ("weight", "bias") and self.is_module(obj):
-                return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
+                return Val(objs=(obj,), taint=WEIGHTS)
             if name in ("_orig_mod", "module") and self.is_module(obj):
                 return of_obj(obj)  # a compiled or distributed model stands for the model itself
             getter = self.class_attribute(obj.extra, "__getattr__")
@@ -197,7 +197,7 @@ class Attributes(Expressions):
             if value is not None:
                 return value
             if name in ("weight", "bias", "data"):
-                return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
+                return Val(objs=(obj,), taint=WEIGHTS)
             if name == "module":
                 return of_obj(obj)
             return None

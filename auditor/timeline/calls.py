@@ -43,10 +43,6 @@ class Calls(Classes):
             return UNKNOWN
         fn = self.ev(func)
         args, kwargs = self.arguments(node)
-        if isinstance(func, ast.Subscript) and not any(
-            o.kind in ("func", "bound", "inst", "class", "lib", "partial") for o in self.kernel_of(func)
-        ):
-            return self.call_value(fn, args, kwargs, node)
         if isinstance(func, ast.Subscript) and any(o.kind == "func" for o in self.kernel_of(func)):
             return self.launch_kernel(args, kwargs, node)
         return self.call_value(fn, args, kwargs, node)
@@ -86,7 +82,7 @@ class Calls(Classes):
         """Evaluated arguments; what `*` and `**` bring is taken apart where it is known."""
         args: list[Val] = []
         for arg in node.args:
-            if isinstance(arg, ast.Starred):
+            if type(arg) is ast.Starred:
                 v = self.ev(arg.value)
                 elements = self.literal_elements(v)
                 if elements is not None:

@@ -164,9 +164,9 @@ class Expressions(Subscripts):
         return of_taint(t, loops)
 
     def _ev_tuple(self, node: ast.Tuple) -> Val:
-        if any(isinstance(e, ast.Starred) for e in node.elts):
+        if ast.Starred in map(type, node.elts):
             return self._ev_list(node)
-        items = tuple(self.ev(e) for e in node.elts)
+        items = tuple([self.ev(e) for e in node.elts])
         if not small(items):
             return self.unknown(*(retaint(item, item.taint) for item in items if item.items is None))
         loops = old = 0

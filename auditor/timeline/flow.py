@@ -134,7 +134,7 @@ class Flow(Recorder):
             if before not in ageless:
                 obj.content = self.age_taint(before, bit)
                 changed = obj.content is not before
-            if elem is not None:
+            if elem is not None and (elem.taint not in ageless or elem.loops & bit or elem.items is not None):
                 obj.elem = self.age(elem, bit)
                 changed |= obj.elem is not elem
             for name, value in obj.fields.items():

@@ -23,8 +23,8 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     OUTSIDE,
-    PARAMS,
     UNKNOWN,
+    WEIGHTS,
     Obj,
     Val,
     constant,
@@ -273,7 +273,7 @@ class Library(Unread):
             obj.name = name
             if tensor.taint.upd:
                 self.states[obj] = tensor.taint.upd
-            return Val(objs=(obj,), taint=taint(flags=PARAMS | DIFF))
+            return Val(objs=(obj,), taint=WEIGHTS)
         return of_obj(obj)
 
     def note_model(self, name: str, args: Args) -> None:

@@ -10,9 +10,9 @@ from auditor.timeline.values import (
     GRAD,
     NONE,
     NONE_VAL,
-    PARAMS,
     STATE,
     UNKNOWN,
+    WEIGHTS,
     WHOLE,
     Carried,
     Obj,
@@ -129,7 +129,7 @@ class Modules(Summaries):
     def module_method(self, base: Val, name: str, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Methods that every `nn.Module` has."""
         if name in _TREE_METHODS:
-            params = Val(objs=base.objs, taint=taint(flags=PARAMS | DIFF))
+            params = Val(objs=base.objs, taint=WEIGHTS)
             return self.pairs(params, node) if name.startswith("named") else params
         if name in _SELF_METHODS:
             if name == "apply":
@@ -168,7 +168,7 @@ class Modules(Summaries):
                 self.store_field(obj, args[0].const, args[1])
             return NONE_VAL
         if name in ("get_parameter", "get_submodule"):
-            return Val(objs=base.objs, taint=taint(flags=PARAMS | DIFF) if name == "get_parameter" else NONE)
+            return Val(objs=base.objs, taint=WEIGHTS if name == "get_parameter" else NONE)
         if name in ("register_forward_hook", "register_forward_pre_hook") and args:
             for obj in base.objs:
                 hooks = self.hooks.setdefault(obj, [])

@@ -318,10 +318,10 @@ class Statements(Loops):
                 (part, self.shown(part), tuple(self.assigned_line(n) for n in nodes if isinstance(n, ast.Name)))
                 for part, nodes in zip(whole, inner, strict=False)
             ]
-        every = node.lineno in self.explore or len(parts) == 1
-        return frozenset(
-            (self.frame.ctx, text, lines) for part, text, lines in parts if every or self.truth(self.ev(part)) is None
-        )
+        ctx = self.frame.ctx
+        if len(parts) == 1 or node.lineno in self.explore:
+            return frozenset([(ctx, text, lines) for _, text, lines in parts])
+        return frozenset([(ctx, text, lines) for part, text, lines in parts if self.truth(self.ev(part)) is None])
 
     def forget_updates_under(self, conditions: frozenset[tuple[object, ...]]) -> None:
         """Where a test fails, what this iteration did only where it holds has not happened."""

@@ -30,6 +30,7 @@ from auditor.timeline.values import (
     SORTED,
     UNKNOWN,
     VOCAB,
+    WEIGHTS,
     Cut,
     Obj,
     Region,
@@ -93,7 +94,7 @@ class Subscripts(Operators):
             elif kind == "dict":
                 value = self.subscript_dict(obj, index, node, base.taint)
             elif kind == "opt" and index.const == "params" and obj.extra:  # one of its `param_groups`
-                value = Val(objs=tuple(obj.extra), taint=taint(flags=PARAMS | DIFF))
+                value = Val(objs=tuple(obj.extra), taint=WEIGHTS)
             elif kind == "globals":
                 known = obj.frame.vars.get(index.const) if isinstance(index.const, str) else None
                 value = known or of_obj(self.lib_object(COMPUTED_ATTRIBUTE))

@@ -36,6 +36,8 @@ from auditor.timeline.values import (
 )
 
 MAX_ARGUMENTS = 16
+_OPEN = frozenset({ast.Module, ast.ClassDef})
+"""Where functions stand that see no variables of other functions."""
 _MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
 _END = Linear(0, ((-1_000_000, 1),))
@@ -114,14 +116,17 @@ class Summaries(Natives):
         if self.depth >= MAX_DEPTH or self.stack.count(definition) >= 2:
             return self.unknown(*args, *kwargs.values())
         owner = fn.frame
-        closure = owner is None or not isinstance(owner.node, ast.Module | ast.ClassDef)
+        closure = owner is None or type(owner.node) not in _OPEN
         if closure or self.first_iteration or len(args) + len(kwargs) > MAX_ARGUMENTS:
             return self.enter_function(fn, definition, args, kwargs, node)
-        values = [self.flatten(v) for v in (*args, *kwargs.values())]
+        values = [self.flatten(v) if v.objs else v for v in (*args, *kwargs.values())]
         key = self.summary_key(fn, values, len(args), tuple(kwargs))
+        try:
+            summary = self.summaries.get(key) if key is not None else None
+        except TypeError:  # a constant that has no hash
+            key = None
         if key is None:
             return self.enter_function(fn, definition, args, kwargs, node)
-        summary = self.summaries.get(key)
         if summary is None and (definition not in self.pure or definition in self.impure):
             self.impure.discard(definition)
             result, pure = self.observe(fn, definition, args, kwargs, node)
@@ -144,10 +149,7 @@ class Summaries(Natives):
         """The summary of a call, interpreted with markers; None when it is not pure."""
         marked = [_mark(v, i) for i, v in enumerate(values)]
         context = self.suspended()
-        self.states = {
-            obj: frozenset((Carried(_STATE - k, 0),)) if upd else upd
-            for k, (obj, upd) in enumerate(self.states.items())
-        }
+        self.states = {obj: _carried(_STATE - k) if upd else upd for k, (obj, upd) in enumerate(self.states.items())}
         self.marking = marking = Marking(len(self.frame.chain), len(self.loops), self.births)
         kwargs = dict(zip(names, marked[positional:], strict=True))
         try:
@@ -176,9 +178,11 @@ class Summaries(Natives):
 
     def token_axes(self, args: list[Val], kwargs: dict[str, Val]) -> tuple[list[Val], dict[str, Val]]:
         """Token ids that are given to the model from outside are laid out batch by positions."""
+        if self.in_module():
+            return args, kwargs
         ids = [v for v in (*args, *kwargs.values()) if v.axes is None and v.const is NOCONST and v.items is None]
         raw = [v for v in ids if (t := self.content(v)).toks and not t.flags & (DIFF | HASH) and not t.nll]
-        if not raw or self.in_module():
+        if not raw:
             return args, kwargs
         self.given = self.content(raw[0]).toks
         marked = {id(v): Val(v.const, None, v.objs, v.lin, v.loops, v.old, v.taint, Axes("BT")) for v in raw}
@@ -200,7 +204,10 @@ class Summaries(Natives):
 
     def flatten(self, v: Val) -> Val:
         """A plain tensor counts by its content: a pure call does not write to it."""
-        if v.objs and all(o.kind in ("tensor", "none") for o in v.objs) and not v.taint.flags & PARAMS:
+        for o in v.objs:
+            if o.kind not in ("tensor", "none"):
+                return v
+        if v.objs and not v.taint.flags & PARAMS:
             return Val(v.const, v.items, (), v.lin, v.loops, v.old, self.content(v), v.axes)
         return v
 
@@ -213,12 +220,7 @@ class Summaries(Natives):
             if part is None:
                 return None
             parts.append(part)
-        key = tuple(parts)
-        try:
-            hash(key)
-        except TypeError:
-            return None
-        return key
+        return tuple(parts)
 
     def value_key(self, v: Val) -> Any:
         """The part of a value that markers do not stand for."""
@@ -227,15 +229,20 @@ class Summaries(Natives):
             items = tuple(self.value_key(item) for item in v.items)
             if None in items:
                 return None
-        held: Any = None
-        if v.objs:
-            held = self.content(Val(objs=v.objs))
-            if held is not NONE and not any(o.kind in ("list", "dict") for o in v.objs):
-                held = held.flags  # parameters: their states are marked
-        stamps = tuple(o.stamp if o.kind not in ("list", "dict") else _stamps(o) for o in v.objs)
         t = v.taint
         if t.nll or t.counts or t.deps or t.gates:
             return None
+        held: Any = None
+        stamps: Any = ()
+        if v.objs:
+            held = self.content(Val(objs=v.objs))
+            containers = False
+            for o in v.objs:
+                container = o.kind in ("list", "dict")
+                stamps = (*stamps, _stamps(o) if container else o.stamp)
+                containers |= container
+            if held is not NONE and not containers:
+                held = held.flags  # parameters: their states are marked
         const = v.const
         lin = v.lin is not None and bool(v.lin.terms)
         return (
@@ -255,12 +262,17 @@ class Summaries(Natives):
 
     def substitute(self, v: Val, call: Call) -> Val:
         """A value of a summary with the contents of these arguments in place of the markers."""
-        items = None
-        if v.items is not None:
-            items = tuple(self.substitute(item, call) for item in v.items)
-        loops, old = _expand(v.loops, call.values), _expand(v.old, call.values)
-        lin = _expand_linear(v.lin, call.values)
-        return Val(v.const, items, v.objs, lin, loops, old, self.substitute_taint(v.taint, call), v.axes)
+        items = v.items
+        if items is not None:
+            items = tuple([self.substitute(item, call) for item in items])
+        t = self.substitute_taint(v.taint, call)
+        loops, old, lin = v.loops, v.old, v.lin
+        if items is None and t is v.taint and lin is None and not (loops | old) & _MARKS:
+            return v
+        values = call.values
+        return Val(
+            v.const, items, v.objs, _expand_linear(lin, values), _expand(loops, values), _expand(old, values), t, v.axes
+        )
 
     def substitute_taint(self, t: Taint, call: Call) -> Taint:
         """The content of a summary, with markers replaced."""
@@ -312,6 +324,8 @@ def _leaf(values: list[Val], arg: int) -> Val:
 
 def _substitute_regions(regions: frozenset[Region], call: Call) -> frozenset[Region]:
     """Regions of a summary, with those of the arguments in place of markers."""
+    if not regions:
+        return regions
     out: set[Region] = set()
     for r in regions:
         if not r.arg:
@@ -356,21 +370,32 @@ def _marker(number: int) -> Region:
     return Region("val", 0, 0, Linear(0), 0, 0, number, _END)
 
 
+@cache
+def _marked(number: int) -> frozenset[Region]:
+    return frozenset((_marker(number),))
+
+
+@cache
+def _carried(number: int) -> frozenset[Carried]:
+    """What stands for updates."""
+    return frozenset((Carried(number, 0),))
+
+
 def _mark(v: Val, index: int, item: int = 0) -> Val:
     """A value whose content, loops and position are markers for argument `index`."""
     number = item * 64 + index + 1
     t = v.taint
-    toks = frozenset((_marker(number),)) if t.toks else t.toks
-    upd = frozenset((Carried(-number, 0),)) if t.upd else t.upd
+    if t.toks or t.upd:
+        toks = _marked(number) if t.toks else t.toks
+        upd = _carried(-number) if t.upd else t.upd
+        t = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings)
     items = None
     if v.items is not None:
         items = tuple(_mark(x, index, k + 1) for k, x in enumerate(v.items)) if not item else v.items
     lin = Linear(0, ((-number, 1),)) if v.lin is not None and v.lin.terms else v.lin
     varies = bool(v.loops | v.old)
     loops, old = varies << index, varies << (MAX_ARGUMENTS + index)
-    return Val(
-        v.const, items, v.objs, lin, loops, old, taint(toks, upd, t.deps, t.nll, t.counts, t.flags, t.crossings), v.axes
-    )
+    return Val(v.const, items, v.objs, lin, loops, old, t, v.axes)
 
 
 def _expand(mask: int, values: list[Val]) -> int:

@@ -135,7 +135,8 @@ def reset_tables() -> None:
     _TAINTS.clear()
     _JOINS.clear()
     _MERGED.clear()
-    _TAINTS[(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY, _EMPTY)] = NONE
+    for t in (NONE, WEIGHTS):
+        _TAINTS[(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags, t.crossings, t.gates)] = t
 
 
 def taint(
@@ -193,6 +194,8 @@ def _merge_regions(toks: frozenset[Region]) -> frozenset[Region]:
 
 
 NONE = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, 0, _EMPTY, _EMPTY)
+WEIGHTS = Taint(_EMPTY, _EMPTY, _EMPTY, _EMPTY, _EMPTY, PARAMS | DIFF, _EMPTY, _EMPTY)
+"""Parameters of a module."""
 reset_tables()
 
 
