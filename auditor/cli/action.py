@@ -14,16 +14,19 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from auditor.cli.auditing import audit_all
 from auditor.cli.failing import about
 from auditor.cli.options import DEFAULT_REPO
-from auditor.cli.steps import audit_one
+from auditor.cli.steps import open_and_audit
 from auditor.console import warn
 from auditor.report import FORMATS, render
 from auditor.report.tool import RULESET
 from auditor.verdict import Evidence, ExitCode, Outcome, PgolfError, Report, Unreachable
+
+if TYPE_CHECKING:
+    from auditor.submission.model import Submission
 
 SUMMARY_BYTES = 1 << 20
 """GitHub shows no larger summary of a step."""
@@ -75,11 +78,14 @@ def act(environment: Mapping[str, str], out: TextIO) -> ExitCode:
 
     asked = inputs(environment)
     unreached = False
+    submissions: list[Submission] = []
 
     def one(target: str) -> Report:
         nonlocal unreached
         try:
-            return _audit(target, asked)
+            submission, report = _audit(target, asked)
+            submissions.append(submission)
+            return report
         except Unreachable:
             unreached = True
             raise
@@ -92,7 +98,7 @@ def act(environment: Mapping[str, str], out: TextIO) -> ExitCode:
         written[name] = folder / name
         written[name].write_text(text, encoding="utf-8", errors="backslashreplace")
     _append(environment, "GITHUB_STEP_SUMMARY", _cut(written["review.md"].read_bytes()))
-    _append(environment, "GITHUB_OUTPUT", outputs(reports, written, _draft(reports, folder)).encode())
+    _append(environment, "GITHUB_OUTPUT", outputs(reports, written, _draft(reports, submissions, folder)).encode())
     shown = render(reports, asked.format, rules=catalogue(), rulings=rulings(), color=False, width=100)
     out.write(shown if asked.format == "github" else fenced(shown))
     # A GitHub that does not answer is nobody's verdict: run it again.
@@ -118,11 +124,13 @@ def fenced(text: str) -> str:
     return f"::stop-commands::{end}\n{text}\n::{end}::\n"
 
 
-def _audit(target: str, asked: Inputs) -> Report:
-    report = audit_one(target, mirror=None, repo=asked.repo, env={})
+def _audit(target: str, asked: Inputs) -> tuple[Submission, Report]:
+    submission, report = open_and_audit(target, mirror=None, repo=asked.repo, env={})
     if asked.head is not None and report.target.head != asked.head:
         raise PgolfError(f"it is not at commit {asked.head[:40]!r} any more: a later run will see to it")
-    return report if report.target.path is None else located(report, Path(report.target.path), Path.cwd())
+    if report.target.path is not None:
+        report = located(report, Path(report.target.path), Path.cwd())
+    return submission, report
 
 
 def located(report: Report, target: Path, root: Path) -> Report:
@@ -148,7 +156,7 @@ def located(report: Report, target: Path, root: Path) -> Report:
     return replace(report, findings=findings, submission=replace(report.submission, script=script and at(script)))
 
 
-def _draft(reports: list[Report], folder: Path) -> Path | None:
+def _draft(reports: list[Report], submissions: list[Submission], folder: Path) -> Path | None:
     """The draft of a review, when there is one pull request and something in it to review."""
     from auditor.report.view import is_submission
 
@@ -156,13 +164,15 @@ def _draft(reports: list[Report], folder: Path) -> Path | None:
         return None
     if not is_submission(reports[0]):
         return None
+    from auditor.fix import repair
     from auditor.github.draft import draft_of, dumps
     from auditor.review import render as review
     from rules import catalogue
     from rules.rulings import rulings
 
     path = folder / "draft.json"
-    made = review(reports[0], rules=catalogue(), rulings=rulings())
+    found = repair(submissions[0], reports[0], catalogue())
+    made = review(reports[0], rules=catalogue(), rulings=rulings(), repair=found.diff if found else None)
     path.write_text(dumps(draft_of(reports[0], made)), encoding="utf-8")
     return path
 
