@@ -21,8 +21,8 @@ def proposals(source: str, tree: ast.Module, finding: Finding) -> Iterator[Edit]
     """Rewrites for one finding, the best first."""
     lines = source.split("\n")
     places = [finding.line, *(s.line for evidence in finding.evidence for s in evidence.path if s.file is None)]
-    yield from score_first(tree, lines, finding)
-    if {"C3", "C4"} & set(finding.conditions):  # else the lines are those of the score, which has to stay
+    if {"C3", "C4"} & set(finding.conditions):  # else order is not what is wrong, and the lines are those of the score
+        yield from score_first(tree, lines, finding)
         yield from without_adaptation(tree, lines, finding)
     yield from without_mixture(tree, lines, finding, places)
 
