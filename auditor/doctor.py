@@ -20,7 +20,7 @@ from auditor.verdict import PgolfError
 PURPOSES = {
     "": "pgolf audit",
     "probe": "pgolf smoke",
-    "train": "the reference implementation (pgolf train, data, export, evaluate, codec)",
+    "train": "the reference implementation (pgolf train, data, export, evaluate, reproduce, codec)",
     "slurm": "pgolf validate (on GPUs; --device cpu --toy does without)",
     "gpu": "faster attention on GPUs",
 }
