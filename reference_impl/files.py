@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,3 +12,8 @@ def write_whole(path: Path, content: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value whole, as readable JSON."""
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())

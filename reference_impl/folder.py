@@ -12,8 +12,7 @@ import torch
 
 from reference_impl.config import RunConfig, as_dict
 from reference_impl.curves import curves, picture
-from reference_impl.data.dataset import write_json
-from reference_impl.files import write_whole
+from reference_impl.files import write_json, write_whole
 from reference_impl.reproduce import Result
 
 SETTINGS = "settings.json"

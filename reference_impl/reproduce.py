@@ -21,12 +21,13 @@ from reference_impl import checkpoint
 from reference_impl.artifact.export import export, open_model
 from reference_impl.artifact.pack import code_bytes, write
 from reference_impl.config import RunConfig, as_dict, from_table
-from reference_impl.data.dataset import BINDING, Dataset, bind, open_dataset, write_json
+from reference_impl.data.dataset import BINDING, Dataset, bind, open_dataset
 from reference_impl.data.shards import sha256
 from reference_impl.errors import InputError
 from reference_impl.evaluate.lines import score_lines, size_lines
 from reference_impl.evaluate.predictors import make_predictor
 from reference_impl.evaluate.score import evaluate
+from reference_impl.files import write_json
 from reference_impl.log import Score, writer
 from reference_impl.names import SETTINGS, settings_of
 from reference_impl.optim.world import World, meeting

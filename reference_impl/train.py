@@ -20,9 +20,10 @@ from torch.func import functional_call
 
 from reference_impl import checkpoint
 from reference_impl.config import RunConfig, as_dict
-from reference_impl.data.dataset import Dataset, write_json
+from reference_impl.data.dataset import Dataset
 from reference_impl.data.loaders import Loader, document_ids, make_loader
 from reference_impl.errors import InputError
+from reference_impl.files import write_json
 from reference_impl.log import Dialect, Score, writer
 from reference_impl.model import GPT, next_token_loss
 from reference_impl.model.gpt import BOS, count_parameters

@@ -8,7 +8,6 @@ validation split has. Without that binding a run can score with another tokenize
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from torch import Tensor
 from reference_impl.data.bytes import KNOWN_TOTALS, ByteTable, byte_table, load_tokenizer
 from reference_impl.data.shards import TokenFiles, Tokens, open_shard, sha256
 from reference_impl.errors import InputError
+from reference_impl.files import write_json
 from reference_impl.progress import watched
 
 BINDING = "dataset.json"
@@ -153,10 +153,3 @@ def read_sidecar(folder: Path, tokens: int) -> Tensor | None:
     if len(counts) != tokens:
         raise InputError(f"{folder}: {SIDECAR} counts {len(counts)} tokens, the validation split has {tokens}")
     return torch.from_numpy(counts.astype(np.int64))
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a file whole, or leave what was there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
