@@ -114,21 +114,19 @@ class ByteAccounting:
         """What the script's text says of the bytes of a token."""
         trees = byte_table.trees_of(facts)
         texts = (facts.text, *facts.module_texts.values())
-        for module, place in byte_table.doubled_space(trees):
+        doubled, fixed = byte_table.doubled_space(trees), None
+        if doubled is None and not any(byte_table.SPACE in text or "u2581" in text for text in texts):
+            fixed = byte_table.fixed_ratio(trees)
+        if doubled is not None:
+            module, place = doubled
             message = (
                 "A leading space is counted in the table of bytes and added again in the sum; the score is too low."
             )
             yield self._at(facts, message, place.lineno, module)
-            return
-        if any(byte_table.SPACE in text or "u2581" in text for text in texts):
-            return
-        for module, tree in trees.items():
-            fixed = byte_table.fixed_ratio(tree, trees)
-            if fixed is not None:
-                quotient, ratio = fixed
-                message = f"The score divides by {ratio:.4g} bytes per token, a fixed number, not by those of the text."
-                yield self._at(facts, message, quotient.lineno, module)
-                return
+        elif fixed is not None:
+            module, quotient, ratio = fixed
+            message = f"The score divides by {ratio:.4g} bytes per token, a fixed number, not by those of the text."
+            yield self._at(facts, message, quotient.lineno, module)
 
     def _at(self, facts: Facts, message: str, line: int, module: str) -> Finding:
         """A finding at a line of the script, or of a module beside it."""

@@ -34,10 +34,10 @@ def trees_of(facts: Facts) -> Trees:
     return {**({"": tree} if isinstance(tree, ast.Module) else {}), **facts.modules}
 
 
-def doubled_space(trees: Trees) -> Iterator[tuple[str, ast.stmt]]:
+def doubled_space(trees: Trees) -> tuple[str, ast.stmt] | None:
     """Where a table counts the leading space of a token that another table marks, while a sum adds the mark again.
 
-    Nothing where any other table leaves the space out.
+    With the module that holds it; None where any other table leaves the space out.
     """
     doubled: tuple[str, ast.stmt] | None = None
     for name, branch in ((name, node) for name, tree in trees.items() for node in ast.walk(tree)):
@@ -48,23 +48,22 @@ def doubled_space(trees: Trees) -> Iterator[tuple[str, ast.stmt]]:
             continue
         counting = next((each for each in filled if _counts_one_more(each)), None)
         if counting is None:
-            return
+            return None
         doubled = doubled or (name, counting)  # type: ignore[assignment]
-    if doubled is not None and any(_adds_mark(node) for tree in trees.values() for node in ast.walk(tree)):
-        yield doubled
+    return doubled if doubled and any(_adds_mark(node) for tree in trees.values() for node in ast.walk(tree)) else None
 
 
-def fixed_ratio(tree: ast.Module, trees: Trees) -> tuple[ast.expr, float] | None:
-    """Where a loss is turned into bits and divided by a fixed number of bytes per token, and that number."""
+def fixed_ratio(trees: Trees) -> tuple[str, ast.expr, float] | None:
+    """Where a loss is turned into bits and divided by a fixed number of bytes per token: module, place, that number."""
     values = {name: number for each in trees.values() for name, number in _constants(each)}
-    for node in ast.walk(tree):
+    for module, node in ((module, node) for module, tree in trees.items() for node in ast.walk(tree)):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Mult):
             over, under = _factors(node, values)
             ratios = [value for value in under if PLAUSIBLE[0] < value < PLAUSIBLE[1]]
             ratios += [1 / value for value in over if value and PLAUSIBLE[0] < 1 / value < PLAUSIBLE[1]]
             ratios = [value for value in ratios if not isclose(value, 1 / log(2), rel_tol=1e-3)]
             if ratios and (_has(under, log(2)) or _has(over, 1 / log(2))):
-                return node, ratios[0]
+                return module, node, ratios[0]
     return None
 
 
