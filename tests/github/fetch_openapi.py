@@ -6,15 +6,13 @@ network and npm: `python -m tests.github.fetch_openapi`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from tests.archives import member_of
 
 PACKAGE = "@octokit/openapi@23.0.2"
 MEMBER = "package/generated/api.github.com.json"
@@ -48,15 +46,7 @@ def fetch() -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise SystemExit("npm is not installed")
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([npm, "pack", "--silent", "--ignore-scripts", PACKAGE], cwd=folder, check=True)
-        (archive,) = Path(folder).glob("*.tgz")
-        with tarfile.open(archive) as tar:
-            member = tar.extractfile(MEMBER)
-            assert member is not None
-            content = member.read()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise SystemExit(f"{MEMBER} of {PACKAGE} is not the description that is expected")
+    content = member_of([npm, "pack", "--silent", "--ignore-scripts", PACKAGE], MEMBER, SHA256)
     DESCRIPTION.parent.mkdir(exist_ok=True)
     DESCRIPTION.write_text(json.dumps(cut(json.loads(content))), encoding="utf-8")
     return DESCRIPTION

