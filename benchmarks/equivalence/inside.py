@@ -117,16 +117,18 @@ def run_muon(script: Any, banked: bool) -> list[Any]:
     return [parameter.detach().numpy() for parameter in parameters]
 
 
-def known_arguments(script: Any, model: Any) -> dict[str, Any]:
-    """What the evaluations of the scripts are handed, by the names that they give it."""
+def known_arguments(
+    script: Any, model: Any, stream: Tensor, sequence: int, stride: int, chunk: int, **more: Any
+) -> dict[str, Any]:
+    """What the evaluations of the scripts are handed, by the names that they give it; `more` are settings."""
     settings = script.Hyperparameters()
     vocab = model.tok_emb.weight.size(0)
-    changed = {"train_seq_len": SEQUENCE, "eval_seq_len": SEQUENCE, "ttt_chunk_tokens": CHUNK}
-    for name, value in {**changed, "eval_stride": STRIDE}.items():
+    changed = {"train_seq_len": sequence, "eval_seq_len": sequence, "ttt_chunk_tokens": chunk, **more}
+    for name, value in {**changed, "eval_stride": stride}.items():
         setattr(settings, name, value)
     no = torch.zeros(vocab, dtype=torch.bool)
     data = {
-        "val_tokens": torch.tensor(tokens(vocab, TARGETS + 1))[0],
+        "val_tokens": stream,
         "base_bytes_lut": torch.arange(vocab, dtype=torch.int16) % 5 + 1,
         "has_leading_space_lut": no,
         "is_boundary_token_lut": no,
@@ -134,9 +136,15 @@ def known_arguments(script: Any, model: Any) -> dict[str, Any]:
     own = {name: getattr(settings, name) for name in dir(settings) if not name.startswith("_")}
     place = {"rank": 0, "world_size": 1, "device": torch.device("cpu"), "log0": lambda *_, **__: None}
     return {
-        **own, **changed, **data, **place, "stride": STRIDE, "args": settings, "h": settings, "base_model": model,
-        "val_data": types.SimpleNamespace(**data),
+        **own, **changed, **data, **place, "stride": stride, "args": settings, "h": settings,
+        "base_model": model, "model": model, "val_data": types.SimpleNamespace(**data),
     }  # fmt: skip
+
+
+def called(function: Any, known: dict[str, Any]) -> Any:
+    """A function of a script, with those of its arguments that are known."""
+    wanted = inspect.signature(function).parameters
+    return function(**{name: known[name] for name in wanted if name in known})
 
 
 def scores_of(evaluation: Any, known: dict[str, Any]) -> tuple[Any, Any]:
@@ -151,8 +159,7 @@ def scores_of(evaluation: Any, known: dict[str, Any]) -> tuple[Any, Any]:
         return found
 
     F.cross_entropy = spy  # type: ignore[assignment]
-    wanted = inspect.signature(evaluation).parameters
-    reported = evaluation(**{name: known[name] for name in wanted if name in known})
+    reported = called(evaluation, known)
     F.cross_entropy = real
     return torch.cat(seen).double().reshape(-1, SEQUENCE).numpy(), np.array(reported[:2])
 
@@ -161,10 +168,12 @@ def evaluate(script: Any, model: Any, out: Path) -> None:
     """Write what the script's evaluations find; the one that trains comes last."""
     with torch.no_grad():  # fills the cache of rotary angles outside of inference mode, as training does
         model(*torch.tensor(tokens(model.tok_emb.weight.size(0), SEQUENCE))[:, None])
+    stream = torch.tensor(tokens(model.tok_emb.weight.size(0), TARGETS + 1))[0]
     for name, functions in (("sliding", ("eval_val_sliding",)), ("ttt", ("eval_val_sliding_ttt", "eval_val_ttt"))):
         for function in functions:
             if hasattr(script, function):
-                scores, reported = scores_of(getattr(script, function), known_arguments(script, model))
+                known = known_arguments(script, model, stream, SEQUENCE, STRIDE, CHUNK)
+                scores, reported = scores_of(getattr(script, function), known)
                 np.save(out / f"scores-{name}.npy", scores)
                 np.save(out / f"reported-{name}.npy", reported)
 
@@ -172,7 +181,15 @@ def evaluate(script: Any, model: Any, out: Path) -> None:
 def round_matrices(script: Any, out: Path) -> None:
     """Write codes and scales of the last matrix, by each of the script's ways to round one."""
     matrix, inputs = torch.tensor(noise("matrix3", MATRICES[-1])), torch.tensor(hessian())
-    known = {"clip_range": 31, "clip_sigmas": 12.85, "t": matrix, "w": matrix, "weight": matrix, "H": inputs}
+    known = {
+        "clip_range": 31,
+        "clip_sigmas": 12.85,
+        "t": matrix,
+        "w": matrix,
+        "weight": matrix,
+        "H": inputs,
+        "hessian": inputs,
+    }
     ways = {
         "table": ("quantize_float_tensor",),
         "rows": ("quantize_int6_per_row",),
@@ -181,9 +198,7 @@ def round_matrices(script: Any, out: Path) -> None:
     for way, functions in ways.items():
         for function in functions:
             if hasattr(script, function):
-                wanted = inspect.signature(getattr(script, function)).parameters
-                given = {name: value for name, value in {**known, "hessian": inputs}.items() if name in wanted}
-                codes, scales = getattr(script, function)(**given)
+                codes, scales = called(getattr(script, function), known)
                 np.save(out / f"codes-{way}.npy", codes.numpy())
                 np.save(out / f"scales-{way}.npy", scales.float().numpy())
 

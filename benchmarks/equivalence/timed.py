@@ -108,24 +108,15 @@ def script_work(script: Any, config: RunConfig, text: Text) -> dict[str, Work]:
             for name, value in model.state_dict().items():
                 average[name].mul_(0.997).add_(value.detach().float(), alpha=0.003)
 
-    settings = script.Hyperparameters()
-    changed = {"train_seq_len": SEQUENCE, "eval_seq_len": SEQUENCE, "ttt_chunk_tokens": CHUNK}
-    for name, value in {**changed, "val_batch_size": config.train.validate_batch_tokens}.items():
-        setattr(settings, name, value)
-    vocab = model.tok_emb.weight.size(0)
-    no = torch.zeros(vocab, dtype=torch.bool)
-    given = {
-        "args": settings, "rank": 0, "world_size": 1, "device": CPU, "stride": STRIDE,
-        "val_tokens": torch.from_numpy(text.validation.astype(np.int64)),
-        "base_bytes_lut": torch.ones(vocab, dtype=torch.int16), "has_leading_space_lut": no,
-        "is_boundary_token_lut": no,
-    }  # fmt: skip
-    flat = {name: value for name, value in given.items() if name != "stride"}
+    stream = torch.from_numpy(text.validation.astype(np.int64))
+    batch = config.train.validate_batch_tokens
+    known = inside.known_arguments(script, model, stream, SEQUENCE, STRIDE, CHUNK, val_batch_size=batch)
+    known["grad_accum_steps"] = count
     return {
         "training step": step,
-        "flat": lambda: script.eval_val(model=model, grad_accum_steps=count, **flat),
-        "sliding": lambda: script.eval_val_sliding(base_model=model, eval_seq_len=SEQUENCE, **given),
-        "ttt": lambda: script.eval_val_sliding_ttt(base_model=model, log0=lambda *_: None, **given),
+        "flat": lambda: inside.called(script.eval_val, known),
+        "sliding": lambda: inside.called(script.eval_val_sliding, known),
+        "ttt": lambda: inside.called(script.eval_val_sliding_ttt, known),
     }
 
 
