@@ -86,6 +86,13 @@ _EVALUATES = re.compile(r"\beval|ttt\b|sliding|scor", re.IGNORECASE)
 _SUMS = re.compile(r"total|train|\ball\b|budget|sum\b", re.IGNORECASE)
 _SIZED = re.compile(r"byte|size|artifact|total|submission", re.IGNORECASE)
 """Headers of columns that give the size of the artifact."""
+_CAP = 16_000_000
+"""A README that gives this as a size speaks of the limit."""
+_MEGABYTES = re.compile(
+    r"\b(?:artifact|submission|compressed model)\b(?: size)?(?: is| was| of| at|:| =|\s*\|)?\s*\**[~≈]?"
+    r"(\d{1,3}(?:\.\d+)?)\s?MB\b",
+    re.IGNORECASE,
+)
 _BYTES = re.compile(r"(?<![\d,.])(\d{1,2},\d{3},\d{3}|\d{7,8})(?![\d,.]*\d)")
 
 
@@ -146,8 +153,8 @@ def declared(submission: Mapping[str, object], readme: str, title: str) -> tuple
         columns = [i for i, name in enumerate(header[: len(row)]) if "bpb" in name.lower()]
         scores = [row[i] for i in columns if re.fullmatch(_NUMBER, row[i]) and plausible(row[i]) is not None]
         claims += (Claim("val_bpb", float(cell), where, seed, _decimals(cell)) for cell in scores[-1:])
-        sized = [cell for name, cell in zip(header, row, strict=False) if _SIZED.search(name)]
-        claims += (Claim("artifact_bytes", size, where, seed) for size in _row_sizes(sized))
+        sizes = _row_sizes(_sized_cells(header, row))
+        claims += (Claim("artifact_bytes", size, where, seed) for size in sizes)
     for where, text in (("README.md", readme), ("title", title)):
         if (number := _text_score(text)) is not None:
             claims.append(Claim("val_bpb", number, where, None, _decimals(number)))
@@ -389,13 +396,29 @@ def _readme_seeds(text: str) -> tuple[int, ...]:
 
 
 def _readme_artifacts(text: str) -> tuple[int, ...]:
-    sizes = [size for _, row, _ in _seed_rows(text) for size in _row_sizes(row)]
+    sizes = [size for _, row, header in _seed_rows(text) for size in _row_sizes(_sized_cells(header, row))]
     if sizes:
         return tuple(sizes)
     for line in text[:200_000].splitlines():
-        if re.search(r"artifact|total|submission size", line, re.IGNORECASE) and (found := _row_sizes([line])):
-            return (found[0],)
+        if re.search(r"artifact|total|submission size", line, re.IGNORECASE):
+            found = [size for size in _row_sizes([line]) if size != _CAP]
+            if found:
+                return (found[0],)
     return ()
+
+
+def stated_megabytes(text: str) -> float | None:
+    """The first size in megabytes that a README gives its artifact, in lines that speak of no other run."""
+    for line in text[:200_000].splitlines():
+        for match in _MEGABYTES.finditer(line[:2_000]):
+            if not _NOT_THE_SCORE.search(line[: match.start()][-80:]):
+                return float(match[1])
+    return None
+
+
+def _sized_cells(header: Sequence[str], row: Sequence[str]) -> list[str]:
+    """The cells of a row under headers that speak of sizes."""
+    return [cell for name, cell in zip(header, row, strict=False) if _SIZED.search(name)]
 
 
 def _row_sizes(cells: Iterable[str]) -> list[int]:

@@ -169,8 +169,10 @@ def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], he
 _Key = Callable[[_Folder], Any]
 
 
-def _criteria(tree: Tree, headline: str, all_dated: bool) -> tuple[tuple[str, _Key], ...]:
+def _criteria(tree: Tree, headline: str, folders: list[_Folder]) -> tuple[tuple[str, _Key], ...]:
     """What tells the headline's folder from the others, strongest first."""
+    all_dated = all(any(folder.date) for folder in folders)
+    newest = max(folder.date for folder in folders)
     return (
         ("the others are copies of what the default branch holds", lambda folder: not _stale(tree, folder)),
         ("it alone holds a script that trains", lambda folder: folder.trains),
@@ -178,17 +180,22 @@ def _criteria(tree: Tree, headline: str, all_dated: bool) -> tuple[tuple[str, _K
         ("it alone has logs or a score in submission.json", lambda folder: folder.evidenced),
         ("it alone has logs, and not every folder is dated", lambda folder: all_dated or folder.logged),
         ("it alone carries a submission.json", lambda folder: folder.submission is not None),
-        ("its date is the newest", lambda folder: folder.date),
+        ("its date is the newest", lambda folder: newest if _may_be_newest(folder) else folder.date),
         ("it is in the record track", lambda folder: "non_record" not in folder.path),
         ("its score is the lowest", lambda folder: -(folder.claimed or 9.0)),
         ("it is the last by name", lambda folder: folder.path),
     )
 
 
+def _may_be_newest(folder: _Folder) -> bool:
+    """Whether a record folder has no date, which says nothing of its age."""
+    return not any(folder.date) and record_folder(folder.path + "/") is not None
+
+
 def _best(tree: Tree, folders: list[_Folder], headline: str) -> tuple[_Folder, str]:
     """The folder of the headline, and the criterion that decided."""
     left, why = folders, ""
-    for reason, key in _criteria(tree, headline, all(any(folder.date) for folder in folders)):
+    for reason, key in _criteria(tree, headline, folders):
         if len(left) == 1:
             break
         top = max(key(folder) for folder in left)

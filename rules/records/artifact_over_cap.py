@@ -4,7 +4,8 @@ What it does
 ------------
 Adds up the compressed model, as the logs print it, and the code: once as the log counts the code, once as it is
 committed. Both over the cap is a warning, one of them a note, and so are runs that are not the reported ones. A size
-over the cap that submission.json or the README gives is a warning too.
+over the cap that submission.json or the README gives is a warning too; megabytes of a README count where no size is
+given in bytes.
 
 Why it matters
 --------------
@@ -23,6 +24,7 @@ from typing import ClassVar
 
 from auditor.facts import Facts
 from auditor.records.model import CAP
+from auditor.submission.claims import stated_megabytes
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.reading import Quoted, finding, reported
@@ -66,3 +68,14 @@ class ArtifactOverCap:
             yield finding(facts, self, f"{claimed[0].where} gives {claimed[0].value:,.0f} bytes; the cap is {CAP:,}.")
         elif stated:
             yield finding(facts, self, f"The submission states {stated[0]:,} bytes; the cap is {CAP:,}.")
+        elif not self._sized(facts):
+            megabytes = stated_megabytes(facts.submission.readme or "")
+            if megabytes is not None and megabytes > CAP / 1e6:
+                yield finding(
+                    facts, self, f"README.md gives an artifact of {megabytes:g} MB; the cap is {CAP:,} bytes."
+                )
+
+    def _sized(self, facts: Facts) -> bool:
+        """Whether logs or claims give a size in bytes."""
+        printed = any(run.artifact is not None for _, run in facts.records.runs)
+        return bool(printed or facts.records.claimed("artifact_bytes") or facts.submission.claims.artifact_bytes)

@@ -7,7 +7,8 @@ A loss in nats per token and a score in bits per byte, printed together, give th
 length of the validation text, 151.08 million bytes, whatever the tokenizer. More is named with its factor and, where it
 is known, its usual cause. Notes are: only some lines of a log are off, so that loss and score are of different
 predictors; a loss that is printed in nats per byte; a length that no inflation explains, of a part of the set or of
-another export, which cannot be compared.
+another export, which cannot be compared; the right length in far fewer tokens than the published tokenizer of that
+size makes of it, as a text has that was lower-cased before it was counted.
 
 Where no line gives the ratio, the script is read: a table of bytes that counts the leading space of a token beside a
 sum that adds it again, and, in a script without such a table, a loss in bits divided by a fixed number of bytes.
@@ -26,16 +27,16 @@ passes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
 from typing import ClassVar
 
 from auditor.facts import Facts
 from auditor.records import LogRecord, Score
-from auditor.verdict import Evidence, Finding, Level, Step
+from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records import byte_table
-from rules.records.reading import finding, reported
+from rules.records.reading import at_line, finding, reported
 from rules.records.samples import example
 from rules.records.samples import log as log_of
 
@@ -58,6 +59,10 @@ _DOUBLED = ((2.867, 0.006, PER_TOKEN[0]), (4.386, 0.012, PER_TOKEN[1]))
 """Bytes per token with the leading space counted twice, how exactly, and what is right."""
 _DEFAULT_PREP = 9_662_464, 29_950_800
 """Tokens and bytes of the 10,000 documents that the case-preserving preparation takes for validation by default."""
+_TOKENS = {1_024: 62_021_632, 4_096: 45_508_608, 8_192: 40_540_160}
+"""Tokens of the whole set under the published tokenizers, by the size of their vocabulary."""
+_FEWER = 0.95
+"""Of these: fewer come from another text. Retrained vocabularies of the same text are within four in a hundred."""
 _CAUSES = (
     (1.0895, "the length of the transformed text, not of the original"),
     (1.0937, "the length of the transformed text, not of the original"),
@@ -93,6 +98,7 @@ class ByteAccounting:
         off = [line for line in lines if 1 + _TOLERANCE + line.score.uncertainty < line.factor < _LARGEST]
         if not off:
             found = [*(self._unit(facts) if lines else self._claimed(facts)), *self._incomparable(facts)]
+            found += self._another_text(facts)
             yield from found if found or lines else self._written(facts)
             return
         one = max(off, key=lambda line: (line.score.decimals, line.score.stage, line.factor))
@@ -122,17 +128,11 @@ class ByteAccounting:
             message = (
                 "A leading space is counted in the table of bytes and added again in the sum; the score is too low."
             )
-            yield self._at(facts, message, place.lineno, module)
+            yield at_line(facts, self, message, place.lineno, module, "how bytes are counted")
         elif fixed is not None:
             module, quotient, ratio = fixed
             message = f"The score divides by {ratio:.4g} bytes per token, a fixed number, not by those of the text."
-            yield self._at(facts, message, quotient.lineno, module)
-
-    def _at(self, facts: Facts, message: str, line: int, module: str) -> Finding:
-        """A finding at a line of the script, or of a module beside it."""
-        step = Step(line, facts.line(line, module)[:300], "how bytes are counted", file=module or None)
-        file = f"{facts.submission.folder}/{module.replace('.', '/')}.py" if module else facts.file
-        return replace(finding(facts, self, message, file=file), line=line, evidence=(Evidence("records", (step,)),))
+            yield at_line(facts, self, message, quotient.lineno, module, "how bytes are counted")
 
     def _claimed(self, facts: Facts) -> Iterator[Finding]:
         """Without a line to go by: the loss and the score that are claimed together."""
@@ -164,6 +164,25 @@ class ByteAccounting:
                     f" the validation set has about {FULL:,}. A part or another export of it is scored: not comparable."
                 )
                 yield finding(facts, self, message, [(record, score.line, "loss and score")], level="note")
+                return
+
+    def _another_text(self, facts: Facts) -> Iterator[Finding]:
+        """The whole length in fewer tokens than a vocabulary of that size can make of the original text."""
+        printed = {log_.path: log_.config.get("vocab_size", "") for log_ in facts.submission.logs}
+        for record, run in reported(facts):
+            usual = _TOKENS.get(int(printed[record.path]) if printed[record.path].isdecimal() else 0)
+            score, tokens = run.score, run.val_tokens
+            length = score.implied_bytes(tokens.value) if score is not None and tokens is not None else None
+            if usual is None or score is None or tokens is None or length is None or score.uncertainty > _TOLERANCE / 3:
+                continue
+            if abs(length / FULL - 1) < _TOLERANCE and tokens.value < _FEWER * usual:
+                message = (
+                    f"{record.name}: the whole validation set is {tokens.value:,} tokens of {printed[record.path]}; the"
+                    f" published vocabulary of that size makes {usual:,} of it. So few come from another text"
+                    " (lower-cased, normalised), which does not give back the original bytes, or from pieces that run"
+                    " over several words. This is unruled."
+                )
+                yield finding(facts, self, message, [(record, tokens.line, "tokens of the set")], level="note")
                 return
 
     def _unit(self, facts: Facts) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ What it does
 Looks for the claimed score among the scores of the logs and their means over runs, and for the claimed scores of single
 seeds in the logs of those seeds. Finds a size that is claimed below the printed ones, or for a seed whose log prints
 another one or none, a declaration of three seeds where fewer are shown, and a score in submission.json that the README
-calls pending. Compares the size of the committed script with the code size that the logs print.
+calls pending. Compares the size of the committed script with the code size that the logs print, and data that the
+README calls those of others with the number of shards in the logs.
 
 Why it matters
 --------------
@@ -40,6 +41,14 @@ _THREE_SEEDS = re.compile(r"(?:three|3)[_ -]?seeds?", re.IGNORECASE)
 _TICKED = DECLARED.replace('"seeds": [1337, 42, 7]', '"compliance": {"three_seeds": true}, "seeds": [1337]').replace(
     ',\n    "42": {"val_bpb": 1.2197},\n    "7": {"val_bpb": 1.2203}', ""
 )
+_SAME_DATA = re.compile(
+    r"\b(?:same|canonical|official|standard|published|identical|unchanged)\b[^.\n|]{0,60}\bshards\b",
+    re.IGNORECASE,
+)
+_MOST_SHARDS = 195
+"""Training shards of the largest published data set with a vocabulary of 1,024 and more."""
+_MOST_TOKENS = 63_000_000
+"""Validation tokens of no more: those sets."""
 _FEW = 3
 """Decimals below which a claim matches almost anything."""
 
@@ -72,6 +81,7 @@ class ClaimLogMismatch:
         yield from self._size(facts)
         yield from self._seed_sizes(facts)
         yield from self._three_seeds(facts)
+        yield from self._shards(facts)
         yield from self._code(facts)
 
     def _pending(self, facts: Facts) -> Iterator[Finding]:
@@ -158,6 +168,21 @@ class ClaimLogMismatch:
             yield finding(
                 facts, self, message, [(r, run.score.line, "a reported score") for r, run in runs if run.score]
             )
+
+    def _shards(self, facts: Facts) -> Iterator[Finding]:
+        """Data that the README calls those of others, where a log prints more shards than any published set has."""
+        said = _SAME_DATA.search(facts.submission.readme or "")
+        for record, run in reported(facts) if said is not None else ():
+            shards, tokens = run.train_shards, run.val_tokens
+            if said is None or shards is None or tokens is None or tokens.value > _MOST_TOKENS:
+                continue
+            if shards.value > _MOST_SHARDS:
+                message = (
+                    f"README.md has {said[0][:80]!r}; {record.name} prints {shards.value:,} training shards, and no"
+                    f" published set of so few tokens has more than {_MOST_SHARDS}: they were made anew."
+                )
+                yield finding(facts, self, message, [(record, shards.line, "the shards")], level="note")
+                return
 
     def _code(self, facts: Facts) -> Iterator[Finding]:
         sizes = {len(facts.submission.code), len(facts.text.encode(errors="replace"))}

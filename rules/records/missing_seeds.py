@@ -3,8 +3,8 @@
 What it does
 ------------
 Counts the different runs that come to the reported kind of score: by the seeds that the logs print, else by log. Fewer
-than three are a warning; so are seeds that are claimed without a log. Three runs of which fewer have the same settings
-are a note.
+than three are a warning; so are seeds that are claimed without a log. Three runs of which fewer have the same settings,
+or of which fewer come to the evaluation that most end with, are a note.
 
 Why it matters
 --------------
@@ -55,6 +55,7 @@ class MissingSeeds:
         claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
         if shown >= ENOUGH:
             yield from self._alike(facts)
+            yield from self._stopped(facts)
             return
         named = ", ".join(map(str, sorted(claimed)))
         said = f" Claimed: {named}." if claimed else ""
@@ -72,3 +73,21 @@ class MissingSeeds:
             named = ", ".join(list(different)[:4])
             message = f"{alike} of the runs have the same settings; a record needs {ENOUGH}: {named}."
             yield finding(facts, self, message, level="note")
+
+    def _stopped(self, facts: Facts) -> Iterator[Finding]:
+        """Enough runs, but logs that stop before the evaluation that most of them end with."""
+        runs = reported(facts)
+        if len({run.seed.value for _, run in runs if run.seed is not None}) != len(runs):
+            return  # several runs of one seed are experiments
+        ends = Counter(run.score.label for _, run in runs if run.score is not None)
+        label, count = ends.most_common(1)[0]
+        last = max(run.score.stage for _, run in runs if run.score is not None and run.score.label == label)
+        short = [
+            (record, run.score.line, "its last score")
+            for record, run in runs
+            if run.score is not None and run.score.stage < last and all(one.label != label for one in run.finals)
+        ]
+        if short and count > len(runs) / 2 and len(runs) - len(short) < ENOUGH:
+            stopped = f"{names([record for record, _, _ in short])} stops before {label}, with which the others end"
+            message = f"{stopped}; {len(runs) - len(short)} runs come to it, and a record needs {ENOUGH}."
+            yield finding(facts, self, message, short, level="note")

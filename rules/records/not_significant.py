@@ -4,7 +4,8 @@ What it does
 ------------
 Compares the scores of the reported runs with those of the best row of the leaderboard that was opened before, twice: by
 the README's rule (better by 0.005 nats per token at p < 0.01) and by the rule that the maintainers have applied since
-April (better at all, one-sided Welch test, p < 0.25). A note says which of the two is not met, with the numbers.
+April (better at all, one-sided Welch test, p < 0.25). A note says which of the two is not met, with the numbers. Runs
+outside the record track are compared too where they are what that track asks for: three seeds on eight GPUs, in time.
 
 Why it matters
 --------------
@@ -19,17 +20,21 @@ number of their pull request, not by the day of their acceptance; a folder is co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from auditor.facts import Facts
+from auditor.records import Run
+from auditor.records.model import BUDGET_S
 from auditor.records.significance import applied_rule, readme_rule
 from auditor.records.statistics import mean
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.leaderboard import bar, load
+from rules.records.missing_seeds import ENOUGH
 from rules.records.reading import binds, counted_score, finding, is_packaged, reported
 from rules.records.samples import DECLARED, README, example, log
+from rules.records.time_over_budget import ONE_STEP
 
 _CLAIMED = (("1.2198", "0.9412"), ("1.2194", "0.9412"), ("1.2197", "0.9408"), ("1.2203", "0.9415"))
 
@@ -69,12 +74,15 @@ class NotSignificant:
         if not readme or (readme["met"] is not False and applied["met"] is not False):
             return
         quoted = [(record, score.line, "a reported score") for record, run in reported(facts) if (score := run.score)]
-        yield finding(facts, self, _sentence(readme, applied), quoted[:3])
+        sentence = _sentence(readme, applied)
+        if not binds(facts):
+            sentence = f"Outside the record track: {sentence[0].lower()}{sentence[1:]}"
+        yield finding(facts, self, sentence, quoted[:3])
 
     def significance(self, facts: Facts) -> Mapping[str, dict[str, Any]]:
-        """Both verdicts with their numbers; empty where nothing competes for the record track."""
+        """Both verdicts with their numbers; empty where nothing could compete in the record track."""
         found = [(run, score) for _, run in reported(facts) if (score := counted_score(facts, run)) is not None]
-        if not binds(facts) or not is_packaged(facts) or not found:
+        if not found or not is_packaged(facts) or not (binds(facts) or _could_compete([run for run, _ in found])):
             return {"readme_rule": {}, "applied_rule": {}}
         by_seed: dict[object, float] = {}
         for number, (run, score) in enumerate(found):
@@ -89,6 +97,17 @@ class NotSignificant:
             "readme_rule": readme_rule(sample, row, per_token),
             "applied_rule": applied_rule(sample, row, per_token),
         }
+
+
+def _could_compete(runs: Sequence[Run]) -> bool:
+    """Whether runs outside the record track are what that track asks for: enough seeds, eight GPUs, in time."""
+    return len({run.seed.value for run in runs if run.seed is not None}) >= ENOUGH and all(
+        run.world_size is not None
+        and run.world_size.value == 8
+        and run.train_s is not None
+        and run.train_s.value <= BUDGET_S + ONE_STEP
+        for run in runs
+    )
 
 
 def _sentence(readme: Mapping[str, Any], applied: Mapping[str, Any]) -> str:

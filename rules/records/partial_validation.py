@@ -4,8 +4,10 @@ What it does
 ------------
 Compares what a log says it scored with the whole set: the tokens of a subset, the bytes of a mixture, or the bytes that
 loss and score imply for the tokens that were loaded. Looks for a claimed score that no log comes to on lines that tell
-how far an evaluation is. A note are windows at the end that are scored more than once: with eight digits, loss and
-score imply a number of bytes that is only explained by so many times the last tokens.
+how far an evaluation is, and finds a script whose text reads nothing of the set but random batches. Notes are: a slice
+of the set that submission.json or the README says is scored, with its size; windows at the end that are scored more
+than once, where eight digits of loss and score imply a number of bytes that is only explained by so many times the last
+tokens.
 
 Why it matters
 --------------
@@ -29,7 +31,9 @@ from auditor.records.parse import numbered
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.byte_accounting import FULL
-from rules.records.reading import finding, reported
+from rules.records.byte_table import trees_of
+from rules.records.random_batches import random_batches
+from rules.records.reading import at_line, finding, reported
 from rules.records.samples import example, log
 
 _WHOLE = 0.995
@@ -45,6 +49,23 @@ _ROUNDING = 2.5
 _EXACT = 8
 _DIGITS = 5
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*-\s*\d{1,3}(?:\.\d+)?)?\s*%")
+_DRAWN = re.compile(r"\b(?:rand(?:int|perm|range)|choices?|integers|sample)\(")
+"""Without one of these calls the text need not be parsed."""
+_SIZE = r"(?<![\w.,])(?P<size>\d[\d,]*(?:\.\d+)?)\s?(?P<times>[kKM])?[- ]?"
+_UNIT = r"(?:(?:val|validation|eval|text)[ -])*(?P<unit>token|byte|seq(?:uence)?|doc(?:ument)?)s?\b"
+_SET = r"(?:val|validation|eval|evaluation)"
+_SLICE = r"(?:slice|sub-?set)"
+_STATED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"{_SIZE}{_UNIT}(?:[ -][\w-]{{1,12}})?[ -]{_SET}[ -]{_SLICE}\b",
+        rf"{_SET}[ -]{_SLICE}[\W_]{{1,4}}(?:of |is )?(?:the first )?{_SIZE}{_UNIT}",
+        rf"\b(?:val_)?bpb_{_SLICE}\W{{1,4}}{_SIZE}{_UNIT}",
+    )
+)
+"""A slice of the validation set and its size: `1M-token eval slice`, `eval slice 500,000 bytes`."""
+_SIZES = {"token": 40_000_000, "byte": FULL, "seq": 19_000, "sequence": 19_000, "doc": 50_000, "document": 50_000}
+"""What the whole set has at least, by unit; sequences are of 2,048 tokens."""
 _SUBSET = log(42).replace("tokens:62021632", "tokens:9666560")
 
 
@@ -69,7 +90,7 @@ class PartialValidation:
                 read, text = found
                 yield finding(facts, self, f"{record.name}: {text}", [(record, read.line, "what is scored")])
                 return
-        yield from self._unfinished(facts)
+        yield from list(self._unfinished(facts)) or list(self._sampled(facts)) or self._stated(facts)
         yield from self._again(facts)
 
     def _unfinished(self, facts: Facts) -> Iterator[Finding]:
@@ -87,6 +108,28 @@ class PartialValidation:
                         f"{claim.where} claims {written}, which {record.name} gives for {part[1]} % of an evaluation."
                     )
                     yield finding(facts, self, message, [(record, number, "the claimed score")])
+                    return
+
+    def _sampled(self, facts: Facts) -> Iterator[Finding]:
+        """A script that reads nothing of the validation set but random batches."""
+        counted = any(run.val_tokens is not None for _, run in facts.records.runs)
+        drawn = random_batches(trees_of(facts)) if _DRAWN.search(facts.text) and not counted else None
+        if drawn is not None:
+            module, call = drawn
+            message = "What the script scores are batches drawn at random from the validation set, not the whole of it."
+            yield at_line(facts, self, message, call.lineno, module, "a random batch is read")
+
+    def _stated(self, facts: Facts) -> Iterator[Finding]:
+        """The first slice of the set that submission.json or the README names with its size."""
+        texts = (("submission.json", _flat(facts.submission.submission_json or {})),)
+        texts += (("README.md", facts.submission.readme or ""),)
+        for where, text in texts:
+            for found in (match for pattern in _STATED for match in pattern.finditer(text)):
+                times = {"k": 1_000, "m": 1_000_000}.get((found["times"] or "").lower(), 1)
+                size = float(found["size"].replace(",", "")) * times
+                if 0 < size < _WHOLE * _SIZES[found["unit"].lower()]:
+                    message = f"{where} speaks of a slice of the validation set of {size:,.0f} {found['unit']}s."
+                    yield finding(facts, self, message, level="note")
                     return
 
     def _again(self, facts: Facts) -> Iterator[Finding]:
@@ -120,6 +163,15 @@ def _repeated(run: Run, score: Score) -> tuple[int, int] | None:
             if implied is not None and abs(implied - expected) < _ROUNDING:
                 return stride, times
     return None
+
+
+def _flat(declared: object, name: str = "") -> str:
+    """Every text of a JSON object on a line of its own, behind its key."""
+    if isinstance(declared, dict):
+        return "\n".join(_flat(value, str(key)) for key, value in declared.items())
+    if isinstance(declared, list):
+        return "\n".join(_flat(value, name) for value in declared)
+    return f"{name}: {declared}"
 
 
 def _part(run: Run) -> tuple[Read[int], str] | None:

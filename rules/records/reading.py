@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from auditor.facts import Facts
 from auditor.records import LogRecord, Run, Score
+from auditor.records.statistics import mean
 from auditor.submission.claims import Claim
 from auditor.verdict import Evidence, Finding, Level, Step
 
@@ -38,18 +40,48 @@ def reported(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
     for log, run in facts.records.runs:
         if run.score is not None:
             runs.setdefault((run.seed and run.seed.value, run.score.val_bpb), (log, run))
+    seeded = [run for _, run in runs.values() if run.seed is not None]
+    once = [(log, run) for log, run in runs.values() if run.seed is not None or not _is_quoted(run, seeded)]
     claimed = _exact_claims(facts)
-    matched = [(log, run) for log, run in runs.values() if any(_is_claimed(s, c) for s in run.finals for c in claimed)]
-    return tuple(matched or runs.values())
+    matched = [(log, run) for log, run in once if any(_is_claimed(s, c) for s in run.finals for c in claimed)]
+    return tuple(matched or once)
+
+
+def _is_quoted(run: Run, others: Iterable[Run]) -> bool:
+    """Whether what looks like a run is a text that quotes the rounded score of another one."""
+    one = run.score
+    return (
+        one is not None
+        and run.steps is None
+        and any(
+            one.decimals < score.decimals and abs(one.val_bpb - score.val_bpb) < 0.6 * 10.0**-one.decimals
+            for other in others
+            for score in other.finals
+        )
+    )
 
 
 def counted_score(facts: Facts, run: Run) -> Score | None:
-    """The score that the log ends with, or a better one of the artifact that is claimed for the seed."""
+    """The score that the log ends with, or another one of the artifact that is claimed for the seed.
+
+    A README's table may give several scores of a run: of these only a better one counts.
+    """
     if run.score is None or run.seed is None:
         return run.score
     own = [claim for claim in _exact_claims(facts) if claim.seed == run.seed.value]
+    if any(_is_claimed(run.score, claim) for claim in own) or _ends_are_the_headline(facts):
+        return run.score
+    declared = [claim for claim in own if claim.where.startswith("submission.json")]
+    exact = [s for s in run.finals if any(_is_claimed(s, claim) for claim in declared)]
     better = [s for s in run.finals if s.val_bpb < run.score.val_bpb and any(_is_claimed(s, claim) for claim in own)]
-    return better[-1] if better and not any(_is_claimed(run.score, claim) for claim in own) else run.score
+    return (better or exact or [run.score])[-1]
+
+
+def _ends_are_the_headline(facts: Facts) -> bool:
+    """Whether the claimed score is the mean of what the logs of the runs end with."""
+    headline = next((claim for claim in _exact_claims(facts) if claim.seed is None), None)
+    ends = {run.seed and run.seed.value: run.score.val_bpb for _, run in reported(facts) if run.score is not None}
+    return headline is not None and abs(mean(list(ends.values())) - headline.value) < 1.001e-4
 
 
 def _exact_claims(facts: Facts) -> list[Claim]:
@@ -78,6 +110,13 @@ def finding(
         evidence=(Evidence("records", tuple(steps)),),
         anchor=message,
     )
+
+
+def at_line(facts: Facts, rule: Rule, message: str, line: int, module: str, note: str) -> Finding:
+    """A finding at a line of the script, or of a module beside it."""
+    step = Step(line, facts.line(line, module)[:300], note, file=module or None)
+    file = f"{facts.submission.folder}/{module.replace('.', '/')}.py" if module else facts.file
+    return replace(finding(facts, rule, message, file=file), line=line, evidence=(Evidence("records", (step,)),))
 
 
 def _line(facts: Facts, record: LogRecord, number: int) -> str:

@@ -87,9 +87,15 @@ def test_both_significance_verdicts_are_shown(folder: Path) -> None:
         assert "README rule, 0.005 nats at p < 0.01: not met; welch t = " in words
 
 
-def test_other_tracks_compete_with_no_row(folder: Path) -> None:
+def test_runs_of_other_tracks_are_compared_when_they_are_what_the_record_track_asks_for(folder: Path) -> None:
     declared = json.loads((folder / "submission.json").read_text())
     (folder / "submission.json").write_text(json.dumps({**declared, "track": "non_record_16mb"}))
+    _, text = run("records", str(folder), "--format", "json")
+    [one] = json.loads(text)["findings"]
+    assert (one["rule"], one["level"]) == ("not-significant", "note")
+    assert one["message"].startswith("Outside the record track: the mean of 3 runs is 1.21980")
+    for path in folder.glob("*.log"):
+        path.write_text(path.read_text().replace("world_size:8", "world_size:1"))
     _, text = run("records", str(folder), "--format", "json")
     data = json.loads(text)
     assert data["significance"] == {"readme_rule": {}, "applied_rule": {}}

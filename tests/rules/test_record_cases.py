@@ -326,3 +326,134 @@ def test_three_runs_of_two_configurations_are_not_three_of_one() -> None:
     assert one.level == "note"
     assert one.message == "2 of the runs have the same settings; a record needs 3: epochs."
     assert found("missing-seeds") == []
+
+
+@pytest.mark.parametrize(("claimed", "levels"), [(600.09, ["note"]), (600.9, ["warning"]), (599.9, [])])
+def test_a_training_time_that_is_claimed_without_logs(claimed: float, levels: list[str]) -> None:
+    declared = json.dumps({"val_bpb": 1.2198, "wallclock_seconds": claimed})
+    found_ = found("time-over-budget", without=LOGS, **{"submission.json": declared})
+    assert [finding.level for finding in found_] == levels
+
+
+ONE_SCORE = json.dumps({"val_bpb": 1.2198})
+
+
+@pytest.mark.parametrize(
+    ("said", "messages"),
+    [
+        ("The artifact was 17.3MB (over the limit).", ["README.md gives an artifact of 17.3 MB"]),
+        ("| Artifact size | 18.1 MB |", ["README.md gives an artifact of 18.1 MB"]),
+        ("The artifact is 15.9 MB.", []),
+        ("The baseline has an artifact of **16.75 MB**.", []),
+        ("Artifact cap: all seeds <= 16,000,000 bytes.", []),
+    ],
+)
+def test_megabytes_of_a_readme_without_logs(said: str, messages: list[str]) -> None:
+    files = {"submission.json": ONE_SCORE, "README.md": f"{README}\n{said}\n"}
+    shown = [finding.message for finding in found("artifact-over-cap", without=LOGS, **files)]
+    assert [message.partition(";")[0] for message in shown] == messages
+
+
+def test_tokens_in_a_table_of_seeds_are_no_size() -> None:
+    rows = "| Seed | Tokens scored | Expected |\n|---|---|---|\n| 42 | 47,851,520 | 47,851,520 |\n"
+    files = {"submission.json": ONE_SCORE, "README.md": f"{README}\n{rows}"}
+    assert found("artifact-over-cap", without=LOGS, **files) == []
+
+
+# a slice of the set, a sample of it, another text
+
+
+@pytest.mark.parametrize(
+    ("declared", "readme", "size"),
+    [
+        ({"val_bpb_slice": "5000 val sequences"}, "", "5,000 sequences"),
+        ({"validation": {"type": "1M-token eval slice"}}, "", "1,000,000 tokens"),
+        ({}, "The headline run: eval slice 500,000 bytes from offset 0.", "500,000 bytes"),
+        ({}, "Scored on the whole set, 62,021,632-token validation slice.", None),
+        ({}, "Adapts on the first 2000 val docs.", None),
+    ],
+)
+def test_a_slice_of_the_set_that_is_stated(declared: dict[str, object], readme: str, size: str | None) -> None:
+    files = {"submission.json": json.dumps({**json.loads(DECLARED), **declared}), "README.md": f"{README}\n{readme}\n"}
+    notes = [note for note in found("partial-validation", **files) if "slice" in note.message]
+    assert [note.level for note in notes] == (["note"] if size else [])
+    assert all(size is not None and f"of {size}." in note.message for note in notes)
+
+
+SAMPLED = """
+import glob
+import torch
+
+def piece(split, n):
+    files = sorted(glob.glob(f"text_{split}_*.bin"))
+    data = load(files[0])
+    at = torch.randint(len(data) - 8, (n,))
+    return torch.stack([data[i:i + 8] for i in at])
+
+def evaluate(model):
+    losses = []
+    for _ in range(20):
+        losses.append(model(piece("val", 4)).item())
+    return sum(losses) / len(losses)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "fires"),
+    [
+        (SAMPLED, True),
+        (SAMPLED + '\nWHOLE = load("text_val_000.bin")\n', False),
+        (SAMPLED.replace("torch.randint(len(data) - 8, (n,))", "range(0, len(data), 8)"), False),
+        (SAMPLED.replace('"val"', '"train"'), False),
+    ],
+)
+def test_batches_that_are_drawn_at_random(code: str, fires: bool) -> None:
+    warnings = found("partial-validation", without=LOGS, code=code)
+    assert [finding.level for finding in warnings] == (["warning"] if fires else [])
+    assert found("partial-validation", code=code) == []  # the logs tell how many tokens are loaded
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vocabulary", "fires"),
+    [(36_286_464, 8192, True), (40_540_160, 8192, False), (36_286_464, 12_288, False), (47_851_520, 8192, False)],
+)
+def test_a_text_that_is_another_one_by_its_number_of_tokens(tokens: int, vocabulary: int, fires: bool) -> None:
+    text = log(7).replace("tokens:62021632", f"tokens:{tokens}").replace("iterations:", f"vocab_size:{vocabulary} its:")
+    loss = 1.2203 * math.log(2) * 151_080_363 / tokens
+    text = text.replace(f"val_loss:{1.2203 * 1.68846:.8f}", f"val_loss:{loss:.8f}")
+    notes = found("byte-accounting", without=(*LOGS, "submission.json"), **{"train_seed7.log": text})
+    assert [note.level for note in notes] == (["note"] if fires else [])
+    assert all("come from another text" in note.message for note in notes)
+
+
+# logs that stop before the others, texts that quote them, data of others
+
+
+def test_a_log_that_stops_before_the_evaluation_that_the_others_end_with() -> None:
+    stopped = log(42).replace("final_int6_sliding_window_exact", "final_int6_roundtrip_exact")
+    [note] = found("missing-seeds", **{"train_seed42.log": stopped})
+    assert note.level == "note"
+    assert "train_seed42.log stops before final_int6_sliding_window_exact" in note.message
+    assert "2 runs come to it" in note.message
+
+
+def test_a_text_that_quotes_the_score_of_a_run_is_no_run() -> None:
+    quoted = {"body.txt": "step:1 of the plan\nval_bpb: 1.2203\nThis is what is claimed.\n"}
+    exact = log(7, bpb=1.22031234)
+    files = {**quoted, "train_seed7.log": exact, "submission.json": ONE_SCORE}
+    [warning] = found("missing-seeds", without=("train_seed42.log",), **files)
+    assert "Logs show 2 of the 3 runs" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("shards", "said", "fires"),
+    [
+        (1499, "Same tokenizer and shards as the row before.", True),
+        (1499, "The shards were made with the script beside this.", False),
+        (80, "Same tokenizer and shards as the row before.", False),
+    ],
+)
+def test_data_of_others_that_the_log_does_not_have(shards: int, said: str, fires: bool) -> None:
+    text = log(42).replace("seed:42", f"train_shards: {shards}\nseed:42")
+    notes = found("claim-log-mismatch", **{"README.md": f"{README}\n{said}\n", "train_seed42.log": text})
+    assert [note.level for note in notes] == (["note"] if fires else [])

@@ -89,6 +89,17 @@ def test_of_folders_that_are_not_all_dated_the_one_with_logs_wins() -> None:
     assert chosen(record(A, 1.1, log=True) | record(B, 1.2)) == f"{B}/train_gpt.py"
 
 
+def test_a_date_does_not_beat_a_folder_that_has_none() -> None:
+    undated = "records/track_10min_16mb/deeper"
+    older = "records/track_non_record_16mb/2026-03-21_pilot"
+    files = {**_at(undated, 1.09), **_at(older, 1.39)}
+    assert chosen(files, "Draft run") == f"{undated}/train_gpt.py"
+
+
+def _at(folder: str, score: float) -> dict[str, bytes]:
+    return {path.replace(A, folder): data for path, data in record(A, score, log=True).items()}
+
+
 def test_tools_beside_a_readme_that_tells_the_scores_of_others_are_no_submission() -> None:
     files = {f"{A}/README.md": b"val_bpb: 1.1234", f"{A}/analyze.py": b"print('val_bpb')"}
     choice = choose_script(FakeTree(files), "Energy of five runs")
