@@ -42,7 +42,7 @@ _TICKED = DECLARED.replace('"seeds": [1337, 42, 7]', '"compliance": {"three_seed
     ',\n    "42": {"val_bpb": 1.2197},\n    "7": {"val_bpb": 1.2203}', ""
 )
 _SAME_DATA = re.compile(
-    r"\b(?:same|canonical|official|standard|published|identical|unchanged)\b[^.\n|]{0,60}\bshards\b",
+    r"\b(?:same|identical|unchanged)\b[^.\n|]{0,60}\bshards\b",
     re.IGNORECASE,
 )
 _MOST_SHARDS = 195
