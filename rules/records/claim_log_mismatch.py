@@ -29,8 +29,7 @@ from auditor.records import Score, Stage
 from auditor.submission.claims import Claim
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
-from rules.records.missing_seeds import ENOUGH
-from rules.records.reading import finding, reported
+from rules.records.reading import ENOUGH, finding, reported
 from rules.records.samples import DECLARED, example, log
 
 _ROUNDED = 0.01

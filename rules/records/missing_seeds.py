@@ -4,7 +4,8 @@ What it does
 ------------
 Counts the different runs that come to the reported kind of score: by the seeds that the logs print, else by log. Fewer
 than three are a warning; so are seeds that are claimed without a log. Three runs of which fewer have the same settings,
-or of which fewer come to the evaluation that most end with, are a note.
+or of which fewer come to the evaluation that most end with, are a note; so is a claim that is not the mean of the seeds
+that the logs show.
 
 Why it matters
 --------------
@@ -19,17 +20,17 @@ Runs by other people that a maintainer may count are not known. The first record
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from auditor.facts import Facts
+from auditor.records import LogRecord, Run
+from auditor.records.statistics import mean
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.mixed_config_seeds import differing
-from rules.records.reading import finding, is_packaged, names, reported
+from rules.records.reading import ENOUGH, Quoted, finding, is_packaged, names, repeated, reported
 from rules.records.samples import example
-
-ENOUGH = 3
 
 
 class MissingSeeds:
@@ -52,18 +53,36 @@ class MissingSeeds:
         runs = reported(facts)
         seeds = {run.seed.value for _, run in runs if run.seed is not None}
         shown = len(seeds) + sum(run.seed is None for _, run in runs)
-        claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
         if shown >= ENOUGH:
             yield from self._alike(facts)
             yield from self._stopped(facts)
             return
+        every = repeated(facts)
+        if len({run.seed.value for _, run in every if run.seed is not None}) >= ENOUGH:
+            yield from self._passed_over(facts, every)
+            return
+        claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
         named = ", ".join(map(str, sorted(claimed)))
         said = f" Claimed: {named}." if claimed else ""
         logs = list(dict.fromkeys(record.path for record, _ in runs))
         where = f" ({names([record for record, _ in runs])})" if logs else ""
         message = f"Logs show {shown} of the {ENOUGH} runs that a record needs{where}.{said}"
-        quoted = [(record, run.score.line, "a reported score") for record, run in runs if run.score]
-        yield finding(facts, self, message, quoted[:ENOUGH])
+        yield finding(facts, self, message, _quotes(runs))
+
+    def _passed_over(self, facts: Facts, every: Sequence[tuple[LogRecord, Run]]) -> Iterator[Finding]:
+        """Enough seeds in the logs, but the claim is not their mean."""
+        headline = next((claim for claim in facts.records.claimed("val_bpb") if claim.seed is None), None)
+        ends = {run.seed and run.seed.value: run.score.val_bpb for _, run in every if run.score is not None}
+        if headline is None or abs(mean(list(ends.values())) - headline.value) < 1.001 * 10.0 ** -min(
+            headline.decimals, 4
+        ):
+            return
+        runs = reported(facts)
+        message = (
+            f"The claim is {headline.value:.10g}, of {names([record for record, _ in runs])}; the logs show"
+            f" {len(ends)} seeds, with a mean of {mean(list(ends.values())):.5f}."
+        )
+        yield finding(facts, self, message, _quotes(every), level="note")
 
     def _alike(self, facts: Facts) -> Iterator[Finding]:
         """Enough runs, but not of one configuration."""
@@ -91,3 +110,8 @@ class MissingSeeds:
             stopped = f"{names([record for record, _, _ in short])} stops before {label}, with which the others end"
             message = f"{stopped}; {len(runs) - len(short)} runs come to it, and a record needs {ENOUGH}."
             yield finding(facts, self, message, short, level="note")
+
+
+def _quotes(runs: Sequence[tuple[LogRecord, Run]]) -> list[Quoted]:
+    """The first scores of runs."""
+    return [(record, run.score.line, "a reported score") for record, run in runs if run.score][:ENOUGH]

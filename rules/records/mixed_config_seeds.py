@@ -64,8 +64,9 @@ def differing(facts: Facts) -> dict[str, list[str]]:
     paths = {record.path for record, _ in runs}
     seeds = {run.seed.value for _, run in runs if run.seed is not None}
     logs = [log for log in facts.submission.logs if log.path in paths and len(log.config) > 2]
-    if len(logs) < 2 or len(seeds) != len(runs) or len(logs) != len(paths):
-        return {}  # several runs of one seed are experiments, not the runs of one mean
+    single = all(len(record.runs) == 1 for record, _ in runs)
+    if len(logs) < 2 or len(seeds) != len(runs) or len(logs) != len(paths) or not single:
+        return {}  # several runs of one seed are experiments, and of several runs in a log the first one's are known
     common = set.intersection(*(set(log.config) for log in logs))
     different = {}
     for name in sorted(common):

@@ -24,15 +24,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from auditor.facts import Facts
-from auditor.records import Run
+from auditor.records import Run, Score
 from auditor.records.model import BUDGET_S
 from auditor.records.significance import applied_rule, readme_rule
 from auditor.records.statistics import mean
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.leaderboard import bar, load
-from rules.records.missing_seeds import ENOUGH
-from rules.records.reading import binds, counted_score, finding, is_packaged, reported
+from rules.records.reading import ENOUGH, binds, counted_score, finding, is_packaged, repeated
 from rules.records.samples import DECLARED, README, example, log
 from rules.records.time_over_budget import ONE_STEP
 
@@ -73,7 +72,7 @@ class NotSignificant:
         readme, applied = both["readme_rule"], both["applied_rule"]
         if not readme or (readme["met"] is not False and applied["met"] is not False):
             return
-        quoted = [(record, score.line, "a reported score") for record, run in reported(facts) if (score := run.score)]
+        quoted = [(record, score.line, "a reported score") for record, run in repeated(facts) if (score := run.score)]
         sentence = _sentence(readme, applied)
         if not binds(facts):
             sentence = f"Outside the record track: {sentence[0].lower()}{sentence[1:]}"
@@ -81,17 +80,19 @@ class NotSignificant:
 
     def significance(self, facts: Facts) -> Mapping[str, dict[str, Any]]:
         """Both verdicts with their numbers; empty where nothing could compete in the record track."""
-        found = [(run, score) for _, run in reported(facts) if (score := counted_score(facts, run)) is not None]
+        found = [(run, score) for _, run in repeated(facts) if (score := counted_score(facts, run)) is not None]
         if not found or not is_packaged(facts) or not (binds(facts) or _could_compete([run for run, _ in found])):
             return {"readme_rule": {}, "applied_rule": {}}
-        by_seed: dict[object, float] = {}
+        by_seed: dict[object, Score] = {}
         for number, (run, score) in enumerate(found):
-            by_seed.setdefault(run.seed.value if run.seed else f"run {number}", score.val_bpb)
+            key = run.seed.value if run.seed else f"run {number}"
+            if key not in by_seed or by_seed[key].stage < score.stage:
+                by_seed[key] = score
         others = [score for record in facts.records.finished if (score := record.run.score) is not None]
         ratios = [r for _, score in found if (r := score.implied_bytes(1)) is not None] or [
             r for score in others if (r := score.implied_bytes(1)) is not None
         ]
-        sample, row = list(by_seed.values()), bar(load().best_before(facts.submission.target.pr))
+        sample, row = [score.val_bpb for score in by_seed.values()], bar(load().best_before(facts.submission.target.pr))
         per_token = mean(ratios) if ratios else None
         return {
             "readme_rule": readme_rule(sample, row, per_token),

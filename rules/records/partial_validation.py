@@ -121,9 +121,8 @@ class PartialValidation:
 
     def _stated(self, facts: Facts) -> Iterator[Finding]:
         """The first slice of the set that submission.json or the README names with its size."""
-        texts = (("submission.json", _flat(facts.submission.submission_json or {})),)
-        texts += (("README.md", facts.submission.readme or ""),)
-        for where, text in texts:
+        declared = _flat(facts.submission.submission_json or {})
+        for where, text in (("submission.json", declared), ("README.md", facts.submission.readme or "")):
             for found in (match for pattern in _STATED for match in pattern.finditer(text)):
                 times = {"k": 1_000, "m": 1_000_000}.get((found["times"] or "").lower(), 1)
                 size = float(found["size"].replace(",", "")) * times

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from auditor.facts import Facts
 from auditor.records import LogRecord, Run, Score
 from auditor.records.statistics import mean
-from auditor.submission.claims import Claim
+from auditor.submission.claims import BACKED_SPREAD, Claim
 from auditor.verdict import Evidence, Finding, Level, Step
 
 if TYPE_CHECKING:
     from rules.base import Rule
 
+ENOUGH = 3
+"""Runs that a record needs."""
+_EXACT = 6
+"""Decimals of a score that two runs do not share by chance."""
 Quoted = tuple[LogRecord, int, str]
 """A log, a line of it, and why it is quoted."""
 
@@ -48,17 +52,33 @@ def reported(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
 
 
 def _is_quoted(run: Run, others: Iterable[Run]) -> bool:
-    """Whether what looks like a run is a text that quotes the rounded score of another one."""
+    """Whether what looks like a run is another one again: its exact score, or a text that quotes it rounded."""
     one = run.score
-    return (
-        one is not None
-        and run.steps is None
-        and any(
-            one.decimals < score.decimals and abs(one.val_bpb - score.val_bpb) < 0.6 * 10.0**-one.decimals
-            for other in others
-            for score in other.finals
-        )
+    return one is not None and any(
+        abs(one.val_bpb - score.val_bpb) < 0.6 * 10.0**-one.decimals
+        and (one.decimals >= _EXACT if score.decimals == one.decimals else run.steps is None)
+        for other in others
+        for score in other.finals
+        if score.decimals >= one.decimals
     )
+
+
+def repeated(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
+    """The reported runs and, where these make enough, others that end with such a score close by."""
+    runs = reported(facts)
+    seeds = {run.seed.value for _, run in runs if run.seed is not None}
+    more: dict[int, tuple[LogRecord, Run]] = {}
+    for log, run in facts.records.runs:
+        one = run.score
+        if one is None or run.seed is None or run.seed.value in seeds:
+            continue
+        if any(
+            score is not None and score.label == one.label and abs(score.val_bpb - one.val_bpb) < BACKED_SPREAD
+            for _, other in runs
+            for score in [other.score]
+        ):
+            more.setdefault(run.seed.value, (log, run))
+    return (*runs, *more.values()) if len(seeds) + len(more) >= ENOUGH else runs
 
 
 def counted_score(facts: Facts, run: Run) -> Score | None:
@@ -69,6 +89,8 @@ def counted_score(facts: Facts, run: Run) -> Score | None:
     if run.score is None or run.seed is None:
         return run.score
     own = [claim for claim in _exact_claims(facts) if claim.seed == run.seed.value]
+    if len({one.seed and one.seed.value for _, one in reported(facts)}) == 1:
+        own = own or [claim for claim in _exact_claims(facts) if claim.seed is None]
     if any(_is_claimed(run.score, claim) for claim in own) or _ends_are_the_headline(facts):
         return run.score
     declared = [claim for claim in own if claim.where.startswith("submission.json")]

@@ -457,3 +457,34 @@ def test_data_of_others_that_the_log_does_not_have(shards: int, said: str, fires
     text = log(42).replace("seed:42", f"train_shards: {shards}\nseed:42")
     notes = found("claim-log-mismatch", **{"README.md": f"{README}\n{said}\n", "train_seed42.log": text})
     assert [note.level for note in notes] == (["note"] if fires else [])
+
+
+def test_seeds_that_the_claim_passes_over() -> None:
+    """The claim is the best run's: the logs of the other seeds are there nevertheless."""
+    files = {"submission.json": json.dumps({"val_bpb": 1.2194}), "README.md": "# A miniature\n\nval_bpb: 1.2194\n"}
+    [note] = found("missing-seeds", **files)
+    assert note.level == "note"
+    assert "of train_seed1337.log; the logs show 3 seeds, with a mean of 1.21980" in note.message
+    [note] = found("not-significant", **files)
+    assert "The mean of 3 runs is 1.21980" in note.message
+    far = {**files, "train_seed42.log": log(42, bpb=1.2497)}
+    assert "Logs show 2 of the 3 runs" in found("missing-seeds", **far)[0].message
+
+
+def test_a_run_that_stands_in_two_logs_is_one() -> None:
+    files = {"submission.json": ONE_SCORE, "again.log": log(7, bpb=1.22031234).replace("seed:7\n", "")}
+    files["train_seed7.log"] = log(7, bpb=1.22031234)
+    [warning] = found("missing-seeds", without=("train_seed42.log",), **files)
+    assert "Logs show 2 of the 3 runs" in warning.message
+
+
+def test_the_settings_of_a_trial_run_are_not_those_of_the_reported_one() -> None:
+    trial = log(42).replace("epochs:3", "epochs:5").partition("Code size")[0]
+    assert found("mixed-config-seeds", **{"train_seed42.log": trial + log(42)}) == []
+
+
+def test_the_claimed_score_of_a_single_run_is_the_one_that_is_compared() -> None:
+    adapted = "legal_ttt_exact val_loss:2.07000000 val_bpb:1.22600000 eval_time:300000ms\n"
+    files = {"submission.json": json.dumps({"val_bpb": 1.2203}), "README.md": "# A miniature\n"}
+    [note] = found("not-significant", without=LOGS[:2], **files, **{"train_seed7.log": log(7) + adapted})
+    assert "The only run is 1.22030" in note.message
