@@ -164,6 +164,8 @@ class Library(Unread):
         if sequence.laid_out(args) or sequence.laid_out(kwargs.values()) or (parts and sequence.laid_out(parts)):
             effect = sequence.of_function(path, args, kwargs, parts)
             value = self.stateful(value, effect, args, kwargs, node) or self.laid(value, effect, node)
+            if _known(path)[0] == "where" and len(args) == 3 and sequence.at_boundaries(args[0]):
+                value = self.chosen_at_boundaries(value, args[1], args[2])
         return value
 
     def stateful(self, value: Val, effect: Effect, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:

@@ -163,6 +163,12 @@ class Recorder(Machine):
         common = frozenset(c.number for c in self.crossings.values() if c.kind == kind and c.number in both)
         return retaint(v, with_crossings(v.taint, v.taint.crossings - common)) if common else v
 
+    def chosen_at_boundaries(self, v: Val, one: Val, other: Val) -> Val:
+        """`where(starts, x, blended)`: the blend with the position before is left out where documents begin."""
+        either = one.taint.crossings ^ other.taint.crossings
+        masked = frozenset(c.number for c in self.crossings.values() if c.kind == "previous" and c.number in either)
+        return retaint(v, with_crossings(v.taint, v.taint.crossings - masked)) if masked else v
+
     def in_module(self) -> bool:
         """Whether we are inside a method of a module: in the model, not in the loop over windows around it."""
         frame: Frame | None = self.frame

@@ -210,12 +210,13 @@ def of_matmul(left: Val, right: Val) -> Effect:
 
 
 def of_compare(left: Val, right: Val) -> Effect:
-    """A comparison; of token ids, it finds document boundaries."""
+    """A comparison; of token ids, it finds document boundaries. A batch may be made of zeros and filled afterwards."""
     known = [v for v in (left, right) if tensor(v) is not None]
     if not known:
         return LOST
     about_ids = any(
-        (v.axes is not None and v.axes.boundary) or (v.taint.toks and not v.taint.flags & DIFF) for v in known
+        v.axes is not None and (v.axes.boundary or ((v.taint.toks or v.axes.tags == "BT") and not v.taint.flags & DIFF))
+        for v in known
     )
     if not about_ids:
         return LOST

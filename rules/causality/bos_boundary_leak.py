@@ -43,6 +43,9 @@ _MASKED = _PLAIN.replace(
     + "        inside = (ids[:, 1:] != 1).unsqueeze(-1).float()\n"
     + "        x = torch.cat([x[:, :1], x[:, 1:] + 0.1 * inside * x[:, :-1]], dim=1)\n",
 )
+_CHOSEN = _GATE.replace("x = torch.cat(", "x = torch.where((ids == 1).unsqueeze(-1), x, torch.cat(").replace(
+    "x[:, :-1]], dim=1)\n", "x[:, :-1]], dim=1))\n"
+)
 
 
 class BosBoundaryLeak:
@@ -56,6 +59,7 @@ class BosBoundaryLeak:
     examples: ClassVar[tuple[Example, ...]] = (
         Example("Every position takes a share of the one before", _GATE, True),
         Example("The first position of a document takes none", _MASKED, False),
+        Example("The first position of a document is put back as it was", _CHOSEN, False),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
