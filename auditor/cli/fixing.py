@@ -27,9 +27,11 @@ def fix(
 ) -> None:
     """Look for a small change with which a flagged submission audits clean, and print it as a diff.
 
-    A call of an adaptation is left out, a score is moved before the update, a mixture is dropped; whatever is tried is
-    audited again under the settings of the reported run, and only what is clean then is printed. What the changed
-    script scores, a run has to tell. Exits with 0 when there is such a change or nothing is flagged, with 3 otherwise.
+    First what keeps the idea: score before update, chunk by chunk, calibration on training shards. Then what leaves it
+    out: a switch, a branch, a call, a mixture. Whatever is tried is audited again under the settings of the reported
+    run, and only what is clean then is printed. For a clean script whose previous-token gate is not masked where
+    documents begin, the mask. What the changed script scores, a run has to tell. Exits with 0 when there is such a
+    change or nothing is flagged, with 3 otherwise.
 
     \b
     Examples:
@@ -40,10 +42,10 @@ def fix(
         settings = settings_from(env)
         writable(output)
         submission, report = open_and_audit(target, mirror=mirror, repo=repo, env=settings, records=False)
-        if report.verdict != "flag":
+        found = repaired(submission, report, target, settings, warnings=True)
+        if found is None and report.verdict != "flag":
             warn(f"{target}: {report.verdict}, nothing to repair")
             raise typer.Exit(report.exit_code)
-        found = repaired(submission, report, target, settings)
         if found is None:
             warn(f"{target}: no small change was found that makes it clean; pgolf explain {report.cls} says what helps")
             raise typer.Exit(ExitCode.HOLD)
@@ -51,10 +53,12 @@ def fix(
         emit(found.diff, output)
 
 
-def repaired(submission: Submission, report: Report, target: str, env: dict[str, str]) -> Repair | None:
+def repaired(
+    submission: Submission, report: Report, target: str, env: dict[str, str], *, warnings: bool = False
+) -> Repair | None:
     """The repair of what was audited, with a note on standard error while it is looked for."""
     from auditor.fix import repair
     from rules import catalogue
 
     with working(f"looking for a repair of {target}"):
-        return repair(submission, report, catalogue(), env)
+        return repair(submission, report, catalogue(), env, warnings=warnings)

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.engine import Rule, audit
 from auditor.fix.edit import Edit, apply
-from auditor.fix.patterns import proposals
+from auditor.fix.repairs import proposals
 from auditor.fix.scope import unresolved
+from auditor.fix.script import Script
 from auditor.submission.model import Submission
-from auditor.verdict import Finding, Report
+from auditor.verdict import Claims, Finding, Report
 
 _ROUNDS = 4
 """Flags that are repaired one after the other."""
 _AUDITS = 24
 """Proposals that are tried in all."""
+_MASKABLE = ("bos-boundary-leak",)
+"""Warnings for which there is a repair."""
+_BARE = ("pure-neural",)
+"""Classes of scripts in which nothing is adapted, counted or fitted while they score."""
 
 
 @dataclass(frozen=True)
 class Repair:
-    """A change to the committed script."""
+    """A change to the committed script, or to a module beside it."""
 
-    path: str
-    source: str
-    """The script with the change."""
+    files: Mapping[str, str]
+    """What is changed, by path from the root of the repository: the whole file with the change."""
     diff: str
     """The change as a unified diff, with paths from the root of the repository."""
     steps: tuple[str, ...]
@@ -36,69 +40,124 @@ class Repair:
 
 
 def repair(
-    submission: Submission, report: Report, rules: Sequence[Rule], env: Mapping[str, str] | None = None
+    submission: Submission,
+    report: Report,
+    rules: Sequence[Rule],
+    env: Mapping[str, str] | None = None,
+    *,
+    warnings: bool = False,
 ) -> Repair | None:
     """A change after which the script parses, has no new undefined name, and audits clean under the same settings.
 
-    None where none was found: the script is packed, is not flagged, or nothing small enough helps.
+    None where none was found: the script is packed, is not flagged, or nothing small enough helps. With `warnings`, for
+    a script that is clean but for a gate that is not masked where documents begin: a change without that warning.
     """
-    path = submission.script
-    if report.verdict != "flag" or report.submission.packing or path is None:
+    wanted = "flag" if report.verdict == "flag" else "warning"
+    if report.submission.packing or report.verdict not in ("flag", "clean") or (wanted == "warning" and not warnings):
         return None
     try:
-        before = submission.code.decode()
-        unbound = unresolved(before)
+        before = _sources(submission)
+        search = _Search(before, [rule for rule in rules if rule.kind != "record"], report, env or {})
     except (UnicodeDecodeError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    chosen = [rule for rule in rules if rule.kind != "record"]
-    # The logs are of the program as it was: they give the settings, and are no evidence of what the changed one does.
-    run = {name: value.value for name, value in report.submission.config.items() if value.source[:7] != "default"}
-    submission, env = replace(submission, logs=()), {**run, **(env or {})}
-    source, current = before, report
+    # Logs and claims are of the program as it was: they give the settings and nothing else.
+    state = _State(replace(submission, logs=(), claims=Claims()), report)
     steps: list[str] = []
-    left = [_AUDITS]
     for _ in range(_ROUNDS):
-        better = _improved(submission, source, current, chosen, env, unbound, left)
+        left = [f for f in state.report.findings if f.level == wanted and (wanted == "flag" or f.rule in _MASKABLE)]
+        if not left:
+            break
+        better = search.improved(state, left)
         if better is None:
             return None
-        source, current, edit = better
-        steps.append(edit.what)
-        if current.verdict == "clean":
-            return Repair(path, source, _diff(path, before, source), tuple(steps), current.cls)
-    return None
+        state, what = better
+        steps.append(what)
+    after = _sources(state.submission)
+    changed = {path: text for path, text in after.items() if text != before[path]}
+    if state.report.verdict != "clean" or not changed:
+        return None
+    diff = "".join(_diff(path, before[path], text) for path, text in changed.items())
+    return Repair(changed, diff, tuple(steps), state.report.cls)
 
 
-def _improved(
-    submission: Submission,
-    source: str,
-    report: Report,
-    rules: Sequence[Rule],
-    env: Mapping[str, str],
-    unbound: set[str],
-    left: list[int],
-) -> tuple[str, Report, Edit] | None:
-    """The first edit that makes the script clean; else the first with fewer flags and nothing new."""
-    tree = ast.parse(source)
-    flags = [finding for finding in report.findings if finding.level == "flag" and finding.file == submission.script]
-    fewer: tuple[str, Report, Edit] | None = None
-    tried = {source}
-    for finding in flags:
-        for edit in proposals(source, tree, finding):
+def _sources(submission: Submission) -> dict[str, str]:
+    """The script and the modules beside it, by path."""
+    modules = {_path(submission, name): code.decode() for name, code in submission.modules.items()}
+    return {submission.script or "": submission.code.decode(), **modules}
+
+
+def _path(submission: Submission, module: str) -> str:
+    return f"{submission.folder}/{module.replace('.', '/')}.py"
+
+
+def _edited(submission: Submission, path: str, source: str) -> Submission:
+    if path == submission.script:
+        return replace(submission, code=source.encode())
+    modules = {n: source.encode() if _path(submission, n) == path else c for n, c in submission.modules.items()}
+    return replace(submission, modules=modules)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A program on the way, and what the audit says of it."""
+
+    submission: Submission
+    report: Report
+
+
+class _Search:
+    """Tries proposals; what it may spend is for all rounds together."""
+
+    def __init__(
+        self, before: Mapping[str, str], rules: Sequence[Rule], report: Report, env: Mapping[str, str]
+    ) -> None:
+        self.rules = rules
+        self.unbound = {path: unresolved(text) for path, text in before.items()}
+        run = {name: value.value for name, value in report.submission.config.items() if value.source[:7] != "default"}
+        self.env = {**run, **env}
+        self.audits = _AUDITS
+
+    def improved(self, state: _State, findings: Sequence[Finding]) -> tuple[_State, str] | None:
+        """The first edit after which nothing is left; else the first with less left and nothing new."""
+        fewer: tuple[_State, str] | None = None
+        tried: set[str] = set()
+        for path, source, edit in self._edits(state, findings):
             edited = apply(source, edit)
-            if edited is None or edited in tried:
+            if edited is None or edited in tried or not _whole(edited, self.unbound[path]):
                 continue
             tried.add(edited)
-            if not _whole(edited, unbound):
-                continue
-            if not left[0]:
+            if not self.audits:
                 return fewer
-            left[0] -= 1
-            found = audit(replace(submission, code=edited.encode()), rules, env=env)
-            if found.verdict == "clean":
-                return edited, found, edit
-            if fewer is None and found.verdict == "flag" and _fewer(found.findings, report.findings):
-                fewer = edited, found, edit
-    return fewer
+            self.audits -= 1
+            submission = _edited(state.submission, path, edited)
+            found = _State(submission, audit(submission, self.rules, env=self.env))
+            if _new(found.report, state.report) or (edit.keeps and found.report.cls in _BARE):
+                continue
+            left = _left(found.report, findings)
+            if found.report.verdict == "clean" and not left:
+                return found, edit.what
+            if fewer is None and found.report.verdict == state.report.verdict and left < len(findings):
+                fewer = found, edit.what
+        return fewer
+
+    def _edits(self, state: _State, findings: Sequence[Finding]) -> Iterator[tuple[str, str, Edit]]:
+        """Proposals for the file that a finding is in, then for the script that leads there."""
+        sources = _sources(state.submission)
+        main = state.submission.script or ""
+        for finding in findings:
+            for path in dict.fromkeys((finding.file, main)):
+                if path in sources:
+                    script = Script(sources[path], ast.parse(sources[path]), path, main)
+                    for edit in proposals(script, finding):
+                        yield path, sources[path], edit
+
+
+def _left(report: Report, findings: Sequence[Finding]) -> int:
+    """How many findings of the same kind there are now; one that holds counts as much as a flag."""
+    level = findings[0].level
+    if level == "flag":
+        return sum(f.level in ("flag", "hold") for f in report.findings)
+    return sum(f.level == level and f.rule in _MASKABLE for f in report.findings)
 
 
 def _whole(source: str, unbound: set[str]) -> bool:
@@ -109,9 +168,13 @@ def _whole(source: str, unbound: set[str]) -> bool:
         return False
 
 
-def _fewer(now: Sequence[Finding], before: Sequence[Finding]) -> bool:
-    flags, old = ([f.rule for f in findings if f.level in ("flag", "hold")] for findings in (now, before))
-    return len(flags) < len(old) and set(flags) <= set(old)
+def _new(now: Report, before: Report) -> bool:
+    """Whether a rule speaks up that did not before, such as one on how the score comes about."""
+    return not {f.rule for f in _serious(now)} <= {f.rule for f in _serious(before)}
+
+
+def _serious(report: Report) -> list[Finding]:
+    return [finding for finding in report.findings if finding.level != "note"]
 
 
 def _diff(path: str, before: str, after: str) -> str:

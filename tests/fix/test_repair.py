@@ -15,16 +15,16 @@ from auditor.cli import app
 from auditor.cli.steps import audit_one, open_submission
 from auditor.demo import MINIATURES, Miniature
 from auditor.engine import audit
-from auditor.fix import Repair, repair
+from auditor.fix import repair
+from auditor.fix.repairs.score_chunks import CHUNK
 from auditor.review import render
 from auditor.sandbox import Unavailable, availability
-from rules import catalogue
 from rules.base import Example, Rule
 from rules.miniature import script
 from rules.rulings import rulings
+from tests.fix.offers import RULES, code_of, offered
 from tests.scripts import of_example, submission
 
-RULES = catalogue()
 FLAGGED = [
     pytest.param(rule, example, id=f"{rule.id}: {example.title}")
     for rule in RULES
@@ -32,7 +32,10 @@ FLAGGED = [
     if example.fires and rule.level == "flag" and rule.kind == "violation"
 ]
 OFFERED = {
-    "Three epochs over the validation set, then the evaluation": "leave out the call of `adapt`",
+    "Hessians of the quantiser are collected on validation tokens": "calibrate on training tokens at line 76",
+    "Three epochs over the validation set, then the evaluation": (
+        "score chunk by chunk at line 73, and adapt to each chunk after its score"
+    ),
     "The key of the numerator holds the target": "leave out the mixture at line 75",
     "Score-first training, then everything is scored afresh": "leave out the call of `stage`",
     "A count looked up for the target only is mixed in": "leave out the mixture at line 75",
@@ -48,18 +51,13 @@ OFFERED = {
 MINIATURE = {m.name: m for m in MINIATURES}
 
 
-def offered(code: str, **env: str) -> Repair | None:
-    given = submission(code)
-    return repair(given, audit(given, RULES, env=env), RULES, env)
-
-
 @pytest.mark.parametrize(("rule", "example"), FLAGGED)
 def test_a_repaired_example_audits_clean(rule: Rule, example: Example) -> None:
     given, env = of_example(example), dict(example.env)
     found = repair(given, audit(given, RULES, env=env), RULES, env)
     assert (found.steps if found else None) == ((OFFERED[example.title],) if example.title in OFFERED else None)
     if found is not None:
-        report = audit(submission(found.source), RULES, env=env)
+        report = audit(submission(code_of(found)), RULES, env=env)
         assert (report.verdict, report.cls) == ("clean", found.cls)
 
 
@@ -77,12 +75,15 @@ def repaired(miniature: Miniature, folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize(("name", "switch"), [("adapt_first", "TTT_ENABLED"), ("ngram_cache", "NGRAM_CACHE")])
-def test_the_diff_of_a_miniature_applies_and_makes_it_clean(name: str, switch: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "switch", "cls"),
+    [("adapt_first", "TTT_ENABLED", "score-first-ttt"), ("ngram_cache", "NGRAM_CACHE", "pure-neural")],
+)
+def test_the_diff_of_a_miniature_applies_and_makes_it_clean(name: str, switch: str, cls: str, tmp_path: Path) -> None:
     folder = repaired(MINIATURE[name], tmp_path)
     (folder / "train.log").unlink()  # of the program as it was
     report = audit_one(str(folder), mirror=None, repo="a/b", env={switch: "1"})
-    assert (report.verdict, report.cls) == ("clean", "pure-neural")
+    assert (report.verdict, report.cls) == ("clean", cls)
 
 
 @pytest.mark.parametrize("name", ["adapt_first", "ngram_cache"])
@@ -92,12 +93,19 @@ def test_no_experiment_refutes_a_repaired_miniature(name: str, tmp_path: Path) -
     sandbox = availability()
     if isinstance(sandbox, Unavailable):
         pytest.skip(f"no sandbox: {sandbox.reason}; {sandbox.remedy}")
-    folder = str(repaired(MINIATURE[name], tmp_path))
+    folder = repaired(MINIATURE[name], tmp_path)
+    script = folder / "train_gpt.py"
+    script.write_text(script.read_text().replace(CHUNK, "1 << 9"))  # several chunks of the toy's 2,049 tokens
     done = subprocess.run(
-        [sys.executable, "-m", "auditor.cli", "probe", folder, "--format", "json"], capture_output=True, check=False
+        [sys.executable, "-m", "auditor.cli", "probe", str(folder), "--format", "json"],
+        capture_output=True,
+        check=False,
     )
-    answers = {name: found["answer"] for name, found in json.loads(done.stdout)["conditions"].items()}
-    assert answers == dict.fromkeys(("C1", "C2", "C3", "C4"), "not-refuted")
+    found = json.loads(done.stdout)["conditions"]
+    assert {name: each["answer"] for name, each in found.items()} == dict.fromkeys(
+        ("C1", "C2", "C3", "C4"), "not-refuted"
+    )
+    assert (found["C3"]["numbers"].get("updates", 0) > 0) == (name == "adapt_first")
 
 
 def test_the_review_shows_the_change() -> None:
@@ -149,7 +157,7 @@ LOOP = script("""
 def test_a_score_after_the_update_is_moved_before_it_with_its_comment() -> None:
     found = offered(LOOP)
     assert found is not None and found.cls == "score-first-ttt"
-    body = found.source[found.source.index("def evaluate") :]
+    body = code_of(found).partition("def evaluate")[2]
     marks = ["window(val", "# and score it", "total +=", "# learn from", "opt.zero_grad", "opt.step", "return"]
     assert [body.index(mark) for mark in marks] == sorted(body.index(mark) for mark in marks)
 
