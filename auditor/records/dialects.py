@@ -21,6 +21,8 @@ STEP = re.compile(
 """Step done and, mostly, steps planned; two dialects."""
 TRAIN_TIME = re.compile(r"train_time\s*[:=]\s*(\d+(?:\.\d+)?)\s*(ms|s|m)(?![a-z])")
 STOPPED = re.compile(r"stopping_early|Training (?:done|complete)|wallclock limit", re.IGNORECASE)
+STOPPED_AT = re.compile(r"\bstep\s*[:=]?\s*(\d{1,7})(?:/\d{1,7})?\b", re.IGNORECASE)
+"""The step on a line that says that training has stopped: the last one may be printed nowhere else."""
 TRAINING_DONE = re.compile(
     r"Training (?:done|complete)[^\n\d]{0,12}(?:\d+ steps,\s*)?(\d+(?:\.\d+)?)\s?s\b", re.IGNORECASE
 )

@@ -43,6 +43,11 @@ class _Reader:
 
     def _start(self) -> None:
         self.counts: dict[str, Read[int]] = {}
+        self.latest: dict[str, Read[int]] = {}
+        """What the header printed last: where steps begin anew, that was the header of the new run.
+
+        The seed is left out: it may be a default that a launcher passes over.
+        """
         self.steps: Read[int] | None = None
         self.planned: int | None = None
         self.train_s: Read[float] | None = None
@@ -116,7 +121,9 @@ class _Reader:
             step = int(found[1] or found[3])
             planned = found[2] or found[4]
             if step <= 1 and self.trained > max(step, 1):
+                printed = self.latest
                 self._again()
+                self.counts = {name: read for name, read in printed.items() if name != "seed"}
             self.trained = max(self.trained, step)
             if self.steps is None or step >= self.steps.value:
                 self.steps = Read(step, number)
@@ -124,6 +131,9 @@ class _Reader:
                 self.planned = int(planned)
         if d.STOPPED.search(line):
             self.stopped = True
+            last = d.STOPPED_AT.search(line)
+            if last and self.steps is not None and int(last[1]) > self.steps.value:
+                self.steps = Read(int(last[1]), number)
 
     def _scores(self, number: int, line: str) -> None:
         end = 0
@@ -169,8 +179,9 @@ class _Reader:
             if seed and now and int(now[1]) != seed.value and not d.SCORE.search(line):
                 self._again()
         for name, pattern in d.HEADERS:
-            if name not in self.counts and (match := pattern.search(line)):
-                self.counts[name] = Read(d.count(match[1]), number)
+            if match := pattern.search(line):
+                self.latest[name] = Read(d.count(match[1]), number)
+                self.counts.setdefault(name, self.latest[name])
         for name, pattern in d.PARTS:
             if match := pattern.search(line):
                 self.counts[name] = Read(d.count(next(group for group in match.groups() if group)), number)

@@ -29,7 +29,7 @@ from auditor.records.statistics import mean
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.records.mixed_config_seeds import differing
-from rules.records.reading import ENOUGH, Quoted, finding, is_packaged, names, repeated, reported
+from rules.records.reading import ENOUGH, Quoted, claimed_seeds, finding, is_packaged, names, repeated, reported
 from rules.records.samples import example
 
 
@@ -50,20 +50,17 @@ class MissingSeeds:
         """One finding for the count."""
         if not is_packaged(facts) or facts.submission.claims.val_bpb is None:
             return
-        runs = reported(facts)
-        seeds = {run.seed.value for _, run in runs if run.seed is not None}
-        shown = len(seeds) + sum(run.seed is None for _, run in runs)
-        if shown >= ENOUGH:
+        if _shown(reported(facts)) >= ENOUGH:
             yield from self._alike(facts)
             yield from self._stopped(facts)
             return
-        every = repeated(facts)
-        if len({run.seed.value for _, run in every if run.seed is not None}) >= ENOUGH:
-            yield from self._passed_over(facts, every)
+        runs = repeated(facts)
+        shown = _shown(runs)
+        if shown >= ENOUGH:
+            yield from self._passed_over(facts, runs)
             return
-        claimed = {int(claim.value) for claim in facts.records.claimed("seed")} | set(facts.submission.claims.seeds)
-        named = ", ".join(map(str, sorted(claimed)))
-        said = f" Claimed: {named}." if claimed else ""
+        named = ", ".join(map(str, sorted(claimed_seeds(facts))))
+        said = f" Claimed: {named}." if named else ""
         logs = list(dict.fromkeys(record.path for record, _ in runs))
         where = f" ({names([record for record, _ in runs])})" if logs else ""
         message = f"Logs show {shown} of the {ENOUGH} runs that a record needs{where}.{said}"
@@ -110,6 +107,11 @@ class MissingSeeds:
             stopped = f"{names([record for record, _, _ in short])} stops before {label}, with which the others end"
             message = f"{stopped}; {len(runs) - len(short)} runs come to it, and a record needs {ENOUGH}."
             yield finding(facts, self, message, short, level="note")
+
+
+def _shown(runs: Sequence[tuple[LogRecord, Run]]) -> int:
+    """How many runs these are: by their seeds, and those that have none."""
+    return len({run.seed.value for _, run in runs if run.seed is not None}) + sum(run.seed is None for _, run in runs)
 
 
 def _quotes(runs: Sequence[tuple[LogRecord, Run]]) -> list[Quoted]:

@@ -80,19 +80,26 @@ class NotSignificant:
 
     def significance(self, facts: Facts) -> Mapping[str, dict[str, Any]]:
         """Both verdicts with their numbers; empty where nothing could compete in the record track."""
-        found = [(run, score) for _, run in repeated(facts) if (score := counted_score(facts, run)) is not None]
-        if not found or not is_packaged(facts) or not (binds(facts) or _could_compete([run for run, _ in found])):
+        found = [
+            (record, run, score) for record, run in repeated(facts) if (score := counted_score(facts, run)) is not None
+        ]
+        competes = binds(facts) or _could_compete([run for _, run, _ in found])
+        if not found or not is_packaged(facts) or not competes:
             return {"readme_rule": {}, "applied_rule": {}}
-        by_seed: dict[object, Score] = {}
-        for number, (run, score) in enumerate(found):
+        by_seed: dict[object, tuple[str, Score]] = {}
+        for number, (record, run, score) in enumerate(found):
             key = run.seed.value if run.seed else f"run {number}"
-            if key not in by_seed or by_seed[key].stage < score.stage:
-                by_seed[key] = score
+            path, other = by_seed.get(key, (record.path, score))
+            if other.stage < score.stage + (path == record.path):  # of one log the last, of several the first
+                by_seed[key] = (record.path, score)
         others = [score for record in facts.records.finished if (score := record.run.score) is not None]
-        ratios = [r for _, score in found if (r := score.implied_bytes(1)) is not None] or [
+        ratios = [r for *_, score in found if (r := score.implied_bytes(1)) is not None] or [
             r for score in others if (r := score.implied_bytes(1)) is not None
         ]
-        sample, row = [score.val_bpb for score in by_seed.values()], bar(load().best_before(facts.submission.target.pr))
+        sample, row = (
+            [score.val_bpb for _, score in by_seed.values()],
+            bar(load().best_before(facts.submission.target.pr)),
+        )
         per_token = mean(ratios) if ratios else None
         return {
             "readme_rule": readme_rule(sample, row, per_token),

@@ -64,21 +64,28 @@ def _is_quoted(run: Run, others: Iterable[Run]) -> bool:
 
 
 def repeated(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
-    """The reported runs and, where these make enough, others that end with such a score close by."""
+    """The reported runs; too few, with those of other seeds that end with such a score close by.
+
+    Seeds that are not claimed count where they make enough: a single one of them may be another experiment.
+    """
     runs = reported(facts)
     seeds = {run.seed.value for _, run in runs if run.seed is not None}
+    ends = [run.score for _, run in runs if run.score is not None]
     more: dict[int, tuple[LogRecord, Run]] = {}
-    for log, run in facts.records.runs:
+    for log, run in facts.records.runs if len(seeds) < ENOUGH else ():
         one = run.score
         if one is None or run.seed is None or run.seed.value in seeds:
             continue
-        if any(
-            score is not None and score.label == one.label and abs(score.val_bpb - one.val_bpb) < BACKED_SPREAD
-            for _, other in runs
-            for score in [other.score]
-        ):
+        if any(end.label == one.label and abs(end.val_bpb - one.val_bpb) < BACKED_SPREAD for end in ends):
             more.setdefault(run.seed.value, (log, run))
-    return (*runs, *more.values()) if len(seeds) + len(more) >= ENOUGH else runs
+    claimed = claimed_seeds(facts)
+    enough = len(seeds) + len(more) >= ENOUGH
+    return (*runs, *(found for seed, found in more.items() if enough or seed in claimed))
+
+
+def claimed_seeds(facts: Facts) -> frozenset[int]:
+    """Seeds that submission.json or the README names."""
+    return frozenset(int(claim.value) for claim in facts.records.claimed("seed")) | set(facts.submission.claims.seeds)
 
 
 def counted_score(facts: Facts, run: Run) -> Score | None:

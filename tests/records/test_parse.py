@@ -31,7 +31,7 @@ def test_the_first_dialect() -> None:
     assert run.seed and run.world_size and run.train_shards and run.val_tokens and run.steps and run.train_s
     assert (run.seed.value, run.world_size.value, run.train_shards.value) == (1337, 8, 80)
     assert (run.val_tokens.value, run.val_tokens.line) == (62_021_632, 2)
-    assert (run.steps.value, run.planned_steps, run.train_s.value) == (13_000, 20_000, 599.95)
+    assert (run.steps.value, run.planned_steps, run.train_s.value) == (13_001, 20_000, 599.95)
     assert run.score and run.score.label == "final_int8_zlib_roundtrip_exact"
     assert (run.score.val_bpb, run.score.val_loss, run.score.decimals) == (1.21969868, 2.0594, 8)
     assert run.score.line == line_of(FIRST, "roundtrip_exact")
@@ -130,7 +130,7 @@ def test_an_evaluation_of_its_own_belongs_to_the_training_before_it() -> None:
     record = parsed(FIRST + later)
     assert len(record.runs) == 1
     assert record.run.score and record.run.score.val_bpb == 1.1904
-    assert record.run.steps and record.run.steps.value == 13_000
+    assert record.run.steps and record.run.steps.value == 13_001
 
 
 def test_a_training_that_died() -> None:
@@ -253,3 +253,11 @@ def test_runs_of_several_seeds_in_one_log_are_told_apart_by_their_seeds() -> Non
     record = parse_log("a.log", enumerate([*texts, "seed: 1337 mean 1.1389"], start=1))
     found = [(run.seed and run.seed.value, run.score and run.score.val_bpb) for run in record.runs]
     assert found == [(7, 1.13871882), (1337, 1.13912231)]
+
+
+def test_a_header_before_steps_that_begin_anew_is_that_of_the_new_run() -> None:
+    cut = FIRST.partition("stopping_early")[0]
+    record = parsed(cut + FIRST.replace(":1337", ":42"))
+    assert len(record.runs) == 2
+    assert record.run.world_size and record.run.val_tokens
+    assert record.run.seed is None  # it may be a default that a launcher passes over

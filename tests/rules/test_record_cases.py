@@ -488,3 +488,11 @@ def test_the_claimed_score_of_a_single_run_is_the_one_that_is_compared() -> None
     files = {"submission.json": json.dumps({"val_bpb": 1.2203}), "README.md": "# A miniature\n"}
     [note] = found("not-significant", without=LOGS[:2], **files, **{"train_seed7.log": log(7) + adapted})
     assert "The only run is 1.22030" in note.message
+
+
+def test_of_several_runs_in_one_log_the_last_is_compared() -> None:
+    """The trial run before it ends with a score of its own."""
+    trial = log(42, bpb=1.9)
+    files = {"train_seed42.log": trial + log(42), "submission.json": "{}", "README.md": "# A miniature\n"}
+    [note] = found("not-significant", **files)
+    assert "The mean of 3 runs is 1.21980" in note.message
