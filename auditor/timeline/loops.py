@@ -121,6 +121,11 @@ class Loops(Calls):
         if first is False:
             return
         endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        for name in self.moved_in(node):
+            value = self.frame.vars.get(name)
+            if value is not None and type(value.const) is int:
+                # a position that the body moves on: what is cut there differs from the first pass on
+                self.frame.vars[name] = Val(loops=value.loops | bit, old=value.old, taint=value.taint)
 
         def step() -> bool:
             known = self.truth(self.ev(node.test))
@@ -130,6 +135,16 @@ class Loops(Calls):
             return True
 
         self.loop(loop, step, node.orelse, once=False, always=first is True, endless=endless)
+
+    def moved_in(self, node: ast.While) -> frozenset[str]:
+        """Names in the test of a loop that its body adds to, found once."""
+        found = self.counted_by.get(node)
+        if found is None:
+            tested = {n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)}
+            moved = (n.target for s in node.body for n in ast.walk(s) if isinstance(n, ast.AugAssign))
+            found = frozenset(t.id for t in moved if isinstance(t, ast.Name) and t.id in tested)
+            self.counted_by[node] = found
+        return found
 
     def loop(
         self,

@@ -140,6 +140,7 @@ class Machine(Evaluator):
         self.library_values: dict[str, Val] = {}
         self.builtin_values: dict[str, Val] = {}
         self.texts: dict[Any, str] = {}
+        self.counted_by: dict[Any, frozenset[str]] = {}
         self.tests: dict[Any, list[tuple[Any, str, tuple[int, ...]]]] = {}
         """Parts of the tests of branches, each with its text and the lines where its names are assigned."""
         self.assignments: dict[Any, dict[str, list[int]]] = {}

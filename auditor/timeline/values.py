@@ -438,10 +438,11 @@ def join(a: Val, b: Val) -> Val:
             items = b.items
         elif b.objs == (NONE_OBJ,) and b.items is None:
             items = a.items
-        else:  # a tuple meets something else: keep the contents
+        else:  # a tuple meets something else: keep the contents, and what all of them hold of other positions
             for whole in (a, b):
+                held = [item.taint.crossings for item in whole.items or ()]
                 for item in whole.items or ():
-                    t = join_taint(t, item.taint)
+                    t = join_taint(t, with_crossings(item.taint, frozenset.intersection(*held)))
     if a.objs == b.objs or not b.objs:
         objs = a.objs
     elif not a.objs:
