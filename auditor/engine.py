@@ -38,6 +38,8 @@ STACK_BYTES = 512 << 20
 RECURSION = 60_000
 FRAME_WORDS = 1 << 17
 LOG_LINES = 20_000
+NESTED = 4
+"""How deep branches that only the log shows may lie in each other: each is seen once the outer one is on."""
 MIN_HEADS = 5
 SIBLING_BYTES = 4 << 20
 
@@ -242,7 +244,7 @@ def with_log_evidence(facts: Facts) -> Facts:
     claim = facts.submission.claims.val_bpb
     logs = [log.text for log in facts.submission.logs]
     claimed = claimed_lines(messages, claim, logs) if claim is not None else []
-    for _ in range(2):
+    for _ in range(NESTED):
         run = facts.run
         forced = {**facts.forced, **dict(shown_branches(messages, facts.index.branches))}
         telling = [

@@ -30,9 +30,11 @@ _METRICS = re.compile(r"val_bpb|val_loss|train_loss|step[:\s]\s*\d+/\d+|\bbpb[:=
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 _STAMP = re.compile(
-    r"^[ \t]*\[?(?:\d{9,11}\.\d+|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z?)\]?[ \t]+(?=\S)", re.MULTILINE
+    r"^(?:[ \t]*\[?(?:\d{9,11}\.\d+|(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(?:[.,]\d+)?Z?)\]?[ \t]+"
+    r"|\[\w{1,12}\d+\]:)(?=\S)",
+    re.MULTILINE,
 )
-"""The time that a logger puts before what the program prints."""
+"""The time that a logger puts before what the program prints, or the process as `torchrun --tee` writes it."""
 _SEPARATOR = re.compile(r"^\s*={50,}\s*$")
 _IMPORT = re.compile(r"(?:import|from) [A-Za-z_][\w.]*(?: import | as |\s*$|,)")
 _DEFINITION = re.compile(r"(?:def|class|async def) \w+|@\w|import |from [\w.]+ import |if __name__ ==")
@@ -41,7 +43,7 @@ _RUN_LINE = re.compile(
     r"|world_size:\d"
 )
 
-_FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*\d+(?:/\d+)?\s.*loss|\d+/\d+ (?:train|val)_loss)")
+_FIRST_STEP = re.compile(r"(?:^|\s)(?:step[:\s]\s*(\d+)(?:/\d+)?\s.*loss|(\d+)/\d+ (?:train|val)_loss)")
 _PAIR = re.compile(r"(?<![\w./%-])([A-Za-z_]\w*)[:=](\[[^\]\n]{0,300}\]|'[^'\n]*'|\"[^\"\n]*\"|[^\s:=,;][^\s,;]*)")
 _WHOLE = re.compile(r"\s*([A-Za-z_]\w*)\s*[:=]\s+(\S.{0,400}?)\s*$")
 _LATE = re.compile(r"\s*\w+(?::\w+)*:(?:start|enabled|disabled|on|off|config|settings?|begin)\b")
@@ -194,6 +196,26 @@ def shows_training(text: str) -> bool:
     return any("loss" in line and _FIRST_STEP.search(line) for line in text.split("\n"))
 
 
+def _longest_run(lines: Sequence[str]) -> tuple[int, int]:
+    """Where the run of most steps begins and ends, of several in one log (RULES, trap 17): a smoke run comes first.
+
+    The beginning is the line after the last step of the run before, so that what that one printed at its end is in it.
+    """
+    runs = [[0, len(lines), 0]]
+    last = 0
+    for number, line in enumerate(lines):
+        if "loss" not in line or len(line) > 2_000 or not (found := _FIRST_STEP.search(line)):
+            continue
+        step = int(found[1] or found[2])
+        if step < runs[-1][2]:
+            runs[-1][1] = number
+            runs.append([last + 1, len(lines), 0])
+        runs[-1][2] = step
+        last = number
+    start, end, _ = max(runs, key=lambda run: run[2])
+    return start, end
+
+
 def printed_settings(text: str) -> Mapping[str, str]:
     """Settings in the order they are printed; the first value of a name wins.
 
@@ -202,7 +224,9 @@ def printed_settings(text: str) -> Mapping[str, str]:
     """
     config: dict[str, str] = {}
     training = False
-    for number, line in enumerate(text.split("\n")):
+    lines = text.split("\n")
+    start, end = _longest_run(lines)
+    for number, line in enumerate(lines[start:end]):
         if len(line) > 2_000 or (":" not in line and "=" not in line):
             continue
         if not training and (number > _LAST_HEADER or ("loss" in line and _FIRST_STEP.search(line))):
@@ -216,7 +240,8 @@ def printed_settings(text: str) -> Mapping[str, str]:
         for name, value in pairs:
             if training and _RESULT_KEY.search(name):
                 continue
-            config.setdefault(name, value.strip("'\""))
-            if head:
-                config.setdefault(f"{head[1]}_{name}", value.strip("'\""))
+            for key in (name, f"{head[1]}_{name}") if head else (name,):
+                if start and not training:  # the end of the run before may have named it too
+                    config.pop(key, None)
+                config.setdefault(key, value.strip("'\""))
     return config

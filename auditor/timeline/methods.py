@@ -91,6 +91,11 @@ def _to_file(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST
     return NONE_VAL
 
 
+def _same_path(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """`path.resolve()`: the same file."""
+    return base if self.is_path(base) else None
+
+
 def _read(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     if isinstance(base.const, (str, bytes)):
         return None
@@ -325,6 +330,9 @@ METHODS.update(
         "readinto": _read_into,
         "open": _open,
         "with_name": _with_name,
+        "resolve": _same_path,
+        "absolute": _same_path,
+        "expanduser": _same_path,
         "replace": _move,
         "rename": _move,
         "glob": _glob,

@@ -80,6 +80,8 @@ def _path_join(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: s
     for a in args:
         t = join_taint(t, self.content(a))
         t = join_taint(t, self.path_taint(a.const))
+    if args and isinstance(args[-1].const, str) and args[-1].const.endswith(".py"):
+        return self.new_path(f"?/{args[-1].const}", t)  # a module, wherever it lies
     return of_taint(t)
 
 
@@ -410,7 +412,21 @@ def _import(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
     return self.import_module(args[0].const, node) or of_obj(self.lib_object(args[0].const))
 
 
+def _spec(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`spec_from_file_location(name, path)`: the sibling module itself stands for its specification."""
+    location = args[1] if len(args) > 1 else kwargs.get("location")
+    file = self.file_key(location) if location is not None else ""
+    return self.import_module(file.removesuffix(".py"), node) if file.endswith(".py") else None
+
+
+def _of_spec(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    known = bool(args) and any(obj.kind == "module" for obj in args[0].objs)
+    return args[0] if known else None
+
+
 PATHS["builtins.__import__"] = PATHS["importlib.import_module"] = _import
+PATHS["importlib.util.spec_from_file_location"] = _spec
+PATHS["importlib.util.module_from_spec"] = _of_spec
 PATHS["threading.Thread"] = PATHS["multiprocessing.Process"] = _thread
 PATHS.update(
     {

@@ -244,3 +244,27 @@ def test_a_log_that_ends_with_the_claimed_score_of_a_seed_comes_first() -> None:
     declared = '{"val_bpb": 1.2, "seed_results": {"42": {"prequant_bpb": 1.34567891, "val_bpb": 1.23456789}}}'
     assert claimed_first([old, new], 1.2, declared) == (new, old)
     assert claimed_first([old, new], 1.2, declared.replace("1.23456789", "1.12345678")) == (old, new)
+
+
+def test_the_longest_of_several_runs_gives_the_settings() -> None:
+    """A smoke run comes first in many logs, with other settings (RULES, trap 17)."""
+    text = (
+        "smoke_test:True\nadapt:0\nstep:1/3 train_loss:6.9\nstep:3/3 train_loss:6.8\nadapt:done val_bpb:3.4\n"
+        "smoke_test:False\nadapt:1\nstep:1/900 train_loss:6.9\nstep:900/900 train_loss:2.1\nval_bpb:1.2\n"
+    )
+    config = printed_settings(text)
+    assert (config["smoke_test"], config["adapt"]) == ("False", "1")
+
+
+def test_of_runs_of_one_length_the_first_gives_the_settings() -> None:
+    """Runs of several seeds in one log differ in their seed alone."""
+    run = "seed:{}\nstep:1/9 train_loss:6.9\nstep:9/9 train_loss:2.1\nval_bpb:1.2\n"
+    assert printed_settings(run.format(7) + run.format(8))["seed"] == "7"
+
+
+def test_a_process_before_each_line_is_no_part_of_the_message() -> None:
+    """`torchrun --tee 3` writes which process printed a line."""
+    data = b"[default0]:seed:7\n[rank0]:step:1/9 train_loss:6.9\n[default0]:final val_bpb:1.2000\n"
+    log, _ = read_log("run.log", data, frozenset())
+    assert log is not None and log.config["seed"] == "7"
+    assert "\nfinal val_bpb" in log.text
