@@ -144,6 +144,8 @@ class Mix:
     order: int = 0
     pieces: bool = False
     """The counts are of bytes of the token."""
+    alien: str = ""
+    """What it meets is no probability of that token: what it is instead."""
 
 
 @dataclass
@@ -277,6 +279,8 @@ class Timeline:
     """Commands that start another program, by line."""
     copies: list[Place] = field(default_factory=list)
     """Where validation tokens are compared with tokens stored for the same positions."""
+    erased: set[int] = field(default_factory=set)
+    """Scores of which losses were multiplied by whether a stored token equals the scored one."""
     config: dict[str, ConfigRead] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     taken: list[Skipped] = field(default_factory=list)

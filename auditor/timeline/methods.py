@@ -10,6 +10,7 @@ from operator import or_
 from auditor.timeline.library import Library
 from auditor.timeline.registry import METHODS, Args, Kwargs
 from auditor.timeline.values import (
+    ALIEN,
     BITS,
     DIFF,
     GRAD,
@@ -75,6 +76,15 @@ def _step(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -
 def _softmax(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
     t = self.content(base)
     return of_taint(with_flags(t, VOCAB | NORMED) if t is not NONE else t, base.loops, base.old)
+
+
+def _logsumexp(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+    """Stacked probabilities are added up: of the scored token, and a number that is none of it."""
+    t = self.content(base)
+    if t.flags & ALIEN and t.nll:
+        self.alien_event(node, t.nll, "an entropy, or another number of the whole row of predictions,")
+        return of_taint(with_flags(t, drop=ALIEN | VOCAB), base.loops, base.old)
+    return None
 
 
 def _write(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
@@ -319,6 +329,7 @@ METHODS.update(
         "zero_grad": _zero_grad,
         "softmax": _softmax,
         "log_softmax": _softmax,
+        "logsumexp": _logsumexp,
         "gather": gather,
         "write": _write,
         "write_bytes": _write,

@@ -91,6 +91,17 @@ class Mixing(Flow):
             found.counts |= counts
             found.scores |= scores
 
+    def alien_event(self, node: ast.AST, scores: frozenset[int], what: str) -> None:
+        """The scored token's probability is added to `what`, which is no probability of that token."""
+        self.effect()
+        key = (id(node), self.frame.ctx, what)
+        found = self.mixes.get(key)
+        if found is None:
+            place = self.place(getattr(node, "lineno", 0))
+            self.mixes[key] = Mix(place, frozenset(), scores, self.tick(), alien=what)
+        else:
+            found.scores |= scores
+
     def counted(self, t: Taint) -> frozenset[int]:
         """What a value takes from tables of validation tokens: look-ups, and writes by their number's complement."""
         updates = {d.update for d in t.deps} | {c.update for c in t.upd}

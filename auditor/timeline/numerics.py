@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable
 
 from auditor.program.linear import ZERO
 from auditor.timeline.library import Library
 from auditor.timeline.methods import gather
 from auditor.timeline.models import smaller
-from auditor.timeline.registry import FUNCTIONS, PATHS, Args, Kwargs
+from auditor.timeline.registry import FUNCTIONS, METHODS, PATHS, Args, Kwargs
 from auditor.timeline.values import (
+    ALIEN,
     COPY,
     DIFF,
     GRAD,
@@ -20,6 +22,7 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     NORMED,
+    PACKED,
     UNKNOWN,
     VOCAB,
     Val,
@@ -32,6 +35,9 @@ from auditor.timeline.values import (
     taint,
     with_flags,
 )
+
+UNIFORM = -math.log(256)
+"""The logarithm of what a uniform distribution gives a symbol, where they are few: no constant above it is a share."""
 
 
 def _cross_entropy(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -112,8 +118,24 @@ def _minimum(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str
 
 def _logaddexp(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     """A sum of probabilities, of which the logarithms are given."""
-    scored = len(args) > 1 and any(self.content(a).nll for a in args[:2])
-    return self.binary(ast.Add, args[0], args[1], node) if scored else None
+    if len(args) < 2:
+        return None
+    contents = [self.content(a) for a in args[:2]]
+    for t, other in zip(contents, reversed(args[:2]), strict=True):
+        if t.nll and not t.flags & VOCAB and isinstance(other.const, int | float) and other.const > UNIFORM:
+            self.alien_event(node, t.nll, "a constant")
+    return self.binary(ast.Add, args[0], args[1], node) if any(t.nll for t in contents) else None
+
+
+def _compressed(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`lzma.compress(tokens)`: what comes out of it again is a stored copy of the text."""
+    t = self.content(args[0]) if args else NONE
+    return of_taint(with_flags(t, PACKED)) if any(r.split == "val" for r in t.toks) else None
+
+
+def _logsumexp(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """Probabilities that were stacked are added up."""
+    return METHODS["logsumexp"](self, args[0], args[1:], kwargs, node) if args else None
 
 
 def _scalar(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -136,6 +158,15 @@ def _arange(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str)
     v = self.unknown(*args)
     start = args[0].lin if len(args) > 1 else ZERO
     return Val(lin=start, loops=v.loops, old=v.old, taint=v.taint)
+
+
+def _layers(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
+    """`stack([loss, entropy])`: each has a place of its own, until they are added up."""
+    made = _stack(self, args, kwargs, node, path)
+    parts = [self.content(v) for v in self.literal_elements(args[0]) or ()] if args else []
+    of_target = any(t.nll and not t.flags & VOCAB for t in parts)
+    of_row = any(t.flags & VOCAB and not t.nll and not t.counts for t in parts)
+    return retaint(made, with_flags(made.taint, ALIEN)) if made is not None and of_target and of_row else made
 
 
 def _stack(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
@@ -226,10 +257,13 @@ PATHS.update(
         "numpy.not_equal": _equal,
         "torch.arange": _arange,
         "numpy.arange": _arange,
-        "torch.stack": _stack,
+        "torch.stack": _layers,
         "torch.cat": _stack,
         "numpy.concatenate": _stack,
-        "numpy.stack": _stack,
+        "numpy.stack": _layers,
+        "torch.logsumexp": _logsumexp,
+        **{f"{name}.compress": _compressed for name in ("lzma", "zlib", "bz2", "gzip", "brotli", "zstandard", "zstd")},
+        "scipy.special.logsumexp": _logsumexp,
         "torch.tensor": _kept,
         "torch.as_tensor": _kept,
         "torch.from_numpy": _kept,

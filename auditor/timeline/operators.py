@@ -13,6 +13,7 @@ from auditor.timeline.axes import Kind
 from auditor.timeline.mixing import Mixing
 from auditor.timeline.values import (
     BITS,
+    COPY,
     DIFF,
     FALSE,
     GRAD,
@@ -25,6 +26,7 @@ from auditor.timeline.values import (
     NONE_OBJ,
     NORMED,
     OUTCOME,
+    PACKED,
     PARAMS,
     PART,
     PROB,
@@ -164,6 +166,9 @@ class Operators(Mixing):
                     if t.nll and isinstance(value.const, float) and abs(value.const * LN2 - 1.0) < 1e-3:
                         t = with_flags(t, BITS)
             self.note_mix(a, b, node)
+            if op is ast.Mult and (a.flags | b.flags) & COPY and (a.nll or b.nll):
+                self.effect()
+                self.timeline.erased |= a.nll | b.nll
             if op is ast.Sub and a.counts and b.counts and not (a.nll or b.nll):
                 self.compare_keys(b, a, "taken from")
             if (
@@ -291,7 +296,7 @@ class Operators(Mixing):
                     gates = gates.union(*(_outcomes(self.content(v)) for v in (left, *rights)))
             counts = frozenset[int]() if _asks_for_mark(node, rights[0]) else t.counts
             t = taint(frozenset[Region](), t.upd, t.deps, frozenset(), counts, flags, t.crossings, gates)
-            if equality and t.flags & STORED:
+            if equality and t.flags & (STORED | PACKED):
                 t = with_flags(t, self.note_copy(node, left, rights[0]))
         value = of_taint(t, loops, old)
         if left.axes is None and rights[0].axes is None:

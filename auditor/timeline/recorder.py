@@ -32,6 +32,7 @@ from auditor.timeline.values import (
     GRAD,
     MAPPED,
     OUTSIDE,
+    PACKED,
     PART,
     STATE,
     STORED,
@@ -320,7 +321,8 @@ class Recorder(Machine):
         """
         for stored, tokens in ((left, right), (right, left)):
             mine, theirs = self.content(stored), self.content(tokens)
-            if not mine.flags & STORED or mine.toks or (mine.flags | theirs.flags) & DIFF:
+            kept = mine.flags & STORED and not mine.toks and not (mine.flags | theirs.flags) & DIFF
+            if not kept and not (mine.flags & PACKED and mine.toks):
                 continue
             if stored.loops & tokens.loops and any(r.split == "val" for r in theirs.toks):
                 self.effect()

@@ -118,7 +118,7 @@ class ValInTrain:
 
     def _copies(self, facts: Facts) -> Iterator[Finding]:
         headline = facts.run.headline
-        if headline is None or not headline.copied:
+        if headline is None or not (headline.copied or headline.scores & facts.run.erased):
             return
         place = facts.run.copies[0]
         message = (

@@ -73,6 +73,17 @@ class UnnormalizedMixture:
                 return []
             found, seen = [], set()
             for mix in timeline.mixes:
+                if mix.alien and mix.scores & headline.scores:
+                    path = [
+                        facts.step(mix.place, f"source: {mix.alien.rstrip(',')} is added to the token's probability"),
+                        facts.step(headline.place, "sink: the score is reported"),
+                    ]
+                    message = (
+                        f"To the probability of the scored token {mix.alien} is added, which is no probability of that"
+                        " token; nothing divides by the sum over the vocabulary."
+                    )
+                    found.append(facts.finding(self, mix.place, message, path))
+                    continue
                 counts = mix.counts & headline.counts
                 if mix.pieces or not counts or not mix.scores & headline.scores or mix.place.line in seen:
                     continue
