@@ -70,7 +70,7 @@ def repeated(facts: Facts) -> tuple[tuple[LogRecord, Run], ...]:
     """
     runs = reported(facts)
     seeds = {run.seed.value for _, run in runs if run.seed is not None}
-    ends = [run.score for _, run in runs if run.score is not None]
+    ends = [score for _, run in runs for score in run.finals]
     more: dict[int, tuple[LogRecord, Run]] = {}
     for log, run in facts.records.runs if len(seeds) < ENOUGH else ():
         one = run.score

@@ -467,6 +467,9 @@ def test_seeds_that_the_claim_passes_over() -> None:
     assert "of train_seed1337.log; the logs show 3 seeds, with a mean of 1.21980" in note.message
     [note] = found("not-significant", **files)
     assert "The mean of 3 runs is 1.21980" in note.message
+    finer = log(1337) + "final_int6_sliding_window_s64_exact val_loss:2.05821270 val_bpb:1.21900000\n"
+    [note] = found("missing-seeds", **files, **{"train_seed1337.log": finer})
+    assert "the logs show 3 seeds" in note.message
     far = {**files, "train_seed42.log": log(42, bpb=1.2497)}
     assert "Logs show 2 of the 3 runs" in found("missing-seeds", **far)[0].message
 
