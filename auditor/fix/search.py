@@ -13,7 +13,7 @@ from auditor.fix.repairs import proposals
 from auditor.fix.scope import unresolved
 from auditor.fix.script import Script
 from auditor.submission.model import Submission
-from auditor.verdict import Claims, Finding, Report
+from auditor.verdict import Claims, Finding, Level, Report
 
 _ROUNDS = 4
 """Flags that are repaired one after the other."""
@@ -52,7 +52,7 @@ def repair(
     None where none was found: the script is packed, is not flagged, or nothing small enough helps. With `warnings`, for
     a script that is clean but for a gate that is not masked where documents begin: a change without that warning.
     """
-    wanted = "flag" if report.verdict == "flag" else "warning"
+    wanted: Level = "flag" if report.verdict == "flag" else "warning"
     if report.submission.packing or report.verdict not in ("flag", "clean") or (wanted == "warning" and not warnings):
         return None
     try:
@@ -61,10 +61,13 @@ def repair(
     except (UnicodeDecodeError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     # Logs and claims are of the program as it was: they give the settings and nothing else.
-    state = _State(replace(submission, logs=(), claims=Claims()), report)
+    plain = replace(submission, logs=(), claims=Claims())
+    state = _State(plain, audit(plain, search.rules, env=search.env))
+    if not {f.rule for f in _wanted(report, wanted)} <= {f.rule for f in _wanted(state.report, wanted)}:
+        return None  # what is flagged shows in the logs alone: no change of the script can be seen to help
     steps: list[str] = []
     for _ in range(_ROUNDS):
-        left = [f for f in state.report.findings if f.level == wanted and (wanted == "flag" or f.rule in _MASKABLE)]
+        left = _wanted(state.report, wanted)
         if not left:
             break
         better = search.improved(state, left)
@@ -118,10 +121,12 @@ class _Search:
         self.audits = _AUDITS
 
     def improved(self, state: _State, findings: Sequence[Finding]) -> tuple[_State, str] | None:
-        """The first edit after which nothing is left; else the first with less left and nothing new."""
+        """The first edit after which nothing is left; else the first without its finding, which may uncover another."""
         fewer: tuple[_State, str] | None = None
         tried: set[str] = set()
-        for path, source, edit in self._edits(state, findings):
+        level = findings[0].level
+        before = _left(state.report, level)
+        for finding, path, source, edit in self._edits(state, findings):
             edited = apply(source, edit)
             if edited is None or edited in tried or not _whole(edited, self.unbound[path]):
                 continue
@@ -133,14 +138,15 @@ class _Search:
             found = _State(submission, audit(submission, self.rules, env=self.env))
             if _new(found.report, state.report) or (edit.keeps and found.report.cls in _BARE):
                 continue
-            left = _left(found.report, findings)
+            left = _left(found.report, level)
             if found.report.verdict == "clean" and not left:
                 return found, edit.what
-            if fewer is None and found.report.verdict == state.report.verdict and left < len(findings):
+            gone = (finding.rule, finding.function) not in left and len(left) <= len(before)
+            if fewer is None and gone and found.report.verdict == state.report.verdict:
                 fewer = found, edit.what
         return fewer
 
-    def _edits(self, state: _State, findings: Sequence[Finding]) -> Iterator[tuple[str, str, Edit]]:
+    def _edits(self, state: _State, findings: Sequence[Finding]) -> Iterator[tuple[Finding, str, str, Edit]]:
         """Proposals for the file that a finding is in, then for the script that leads there."""
         sources = _sources(state.submission)
         main = state.submission.script or ""
@@ -149,15 +155,18 @@ class _Search:
                 if path in sources:
                     script = Script(sources[path], ast.parse(sources[path]), path, main)
                     for edit in proposals(script, finding):
-                        yield path, sources[path], edit
+                        yield finding, path, sources[path], edit
 
 
-def _left(report: Report, findings: Sequence[Finding]) -> int:
-    """How many findings of the same kind there are now; one that holds counts as much as a flag."""
-    level = findings[0].level
-    if level == "flag":
-        return sum(f.level in ("flag", "hold") for f in report.findings)
-    return sum(f.level == level and f.rule in _MASKABLE for f in report.findings)
+def _wanted(report: Report, level: Level) -> list[Finding]:
+    """What a repair is to take away: flags, or those warnings for which there is a repair."""
+    return [f for f in report.findings if f.level == level and (level == "flag" or f.rule in _MASKABLE)]
+
+
+def _left(report: Report, level: Level) -> set[tuple[str, str | None]]:
+    """Which rules speak of which functions; one that holds counts as much as a flag."""
+    holds = [f for f in report.findings if f.level == "hold"]
+    return {(f.rule, f.function) for f in (*_wanted(report, level), *holds)}
 
 
 def _whole(source: str, unbound: set[str]) -> bool:
@@ -169,12 +178,12 @@ def _whole(source: str, unbound: set[str]) -> bool:
 
 
 def _new(now: Report, before: Report) -> bool:
-    """Whether a rule speaks up that did not before, such as one on how the score comes about."""
-    return not {f.rule for f in _serious(now)} <= {f.rule for f in _serious(before)}
+    """Whether a rule warns or holds that did not before, such as one on how the score comes about."""
+    return not {f.rule for f in _doubts(now)} <= {f.rule for f in before.findings if f.level != "note"}
 
 
-def _serious(report: Report) -> list[Finding]:
-    return [finding for finding in report.findings if finding.level != "note"]
+def _doubts(report: Report) -> list[Finding]:
+    return [finding for finding in report.findings if finding.level in ("hold", "warning")]
 
 
 def _diff(path: str, before: str, after: str) -> str:

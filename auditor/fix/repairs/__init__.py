@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from auditor.fix.edit import Edit
 from auditor.fix.repairs.document_starts import document_starts
@@ -16,6 +17,9 @@ from auditor.fix.repairs.without_mixture import without_mixture
 from auditor.fix.script import Script
 from auditor.verdict import Finding
 
+_EACH = 4
+"""Proposals of one kind that are tried: there are others yet."""
+
 
 def proposals(script: Script, finding: Finding) -> Iterator[Edit]:
     """Rewrites for one finding: those that keep what was flagged, in a legal form, before those that leave it out."""
@@ -25,9 +29,8 @@ def proposals(script: Script, finding: Finding) -> Iterator[Edit]:
     here = finding.file == script.path  # else the script only leads to the module that is flagged
     order = {"C3", "C4"} & set(finding.conditions)  # else the lines are those of the score
     if order and here:
-        yield from training_tokens(script, finding)
-        yield from score_first(script, finding)
-        yield from score_chunks(script, finding)
+        for rewrite in (training_tokens, score_first, score_chunks):
+            yield from islice(rewrite(script, finding), _EACH)
     yield from switched_off(script, finding)
     if order and here:
         yield from without_adaptation(script, finding)

@@ -36,7 +36,8 @@ def _defaults(script: Script, name: str) -> Iterator[tuple[ast.stmt, ast.Constan
     for node in ast.walk(script.tree):
         if not isinstance(node, ast.Assign | ast.AnnAssign):
             continue
-        if [last_name(t) for t in (node.targets if isinstance(node, ast.Assign) else [node.target])] != [name]:
+        (target, *more) = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if more or not isinstance(target, ast.Name) or target.id != name:
             continue
         value = node.value
         while isinstance(value, ast.Call) and value.args:
