@@ -148,3 +148,20 @@ def test_a_packed_script_is_not_changed(packing: str) -> None:
     packed = base64.b64encode(zlib.compress(script(CHOICE).encode())).decode()
     code = f"import base64, zlib\nexec(zlib.decompress(base64.b64decode({packed!r})))\n"
     assert offered(code) is None
+
+
+def test_what_one_repair_leaves_is_repaired_next() -> None:
+    code = CHOICE.replace(
+        "        # which of the two\n",
+        """        opt = torch.optim.SGD(model.parameters(), lr=0.01)
+        if s.adapt:
+            x, y = window(val, 0, s.seq_len)
+            model(x, y).backward()
+            opt.step()
+""",
+    )
+    found = offered(script(code))
+    assert found is not None and found.cls == "pure-neural"
+    assert len(found.steps) == 2
+    body = code_of(found).partition("def evaluate")[2]
+    assert "cached(" not in body

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from auditor.fix import repair
 from auditor.fix.repairs.score_chunks import CHUNK
 from auditor.review import render
 from auditor.sandbox import Unavailable, availability
+from auditor.submission.model import Log
 from rules.base import Example, Rule
 from rules.miniature import script
 from rules.rulings import rulings
@@ -197,3 +199,11 @@ def test_the_settings_are_those_of_the_run() -> None:
     code = LOOP.replace("        opt.step()\n", "        if s.adapt:\n            opt.step()\n")
     assert offered(code, ADAPT="0") is None  # clean as it is
     assert offered(code, ADAPT="1") is not None
+
+
+def test_what_only_the_logs_show_is_not_repaired() -> None:
+    log = Log("train.log", "train_loader:dataset:fineweb_val_only train_shards:1\nval_bpb:1.2\n")
+    given = replace(submission(LOOP.replace("        opt.step()\n", "")), logs=(log,))
+    report = audit(given, RULES)
+    assert "val-in-train" in {f.rule for f in report.findings if f.level == "flag"}
+    assert repair(given, report, RULES) is None
