@@ -16,7 +16,7 @@ from reference_impl.model import GPT, next_token_loss
 from reference_impl.optim.world import World
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def validate(model: GPT, data: Dataset, config: RunConfig, world: World, *, recur: bool) -> Score:
     """Score every full window; BPB = sum of nats / ln 2 / sum of bytes, summed in float64 over all processes.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reference_impl.model.layers import Linear
+from reference_impl.model.layers import projection
 
 MULTIPLIERS = (36313, 27191, 51497)
 """For the token itself, the one before and the one before that."""
@@ -35,7 +35,7 @@ class HashEmbedding(nn.Module):
         super().__init__()
         self.order = order
         self.table = nn.Parameter(torch.zeros(buckets, width))
-        self.project = Linear(width, dim, "orthogonal", gain=gain)
+        self.project = projection(width, dim, gain)
         self.scale = nn.Parameter(torch.tensor(SCALES[order]))
 
     def forward(self, tokens_bt: Tensor, dtype: torch.dtype) -> Tensor:

@@ -29,6 +29,11 @@ class Linear(nn.Module):
         return F.linear(x, self.weight.to(x.dtype), None if self.bias is None else self.bias.to(x.dtype))
 
 
+def projection(inputs: int, outputs: int, gain: float) -> nn.Module:
+    """From a table's width to the model's, nothing where they are the same (PR #162)."""
+    return nn.Identity() if inputs == outputs else Linear(inputs, outputs, "orthogonal", gain=gain)
+
+
 def rms_norm(x: Tensor) -> Tensor:
     """Divide by the root mean square over the last dimension (Zhang and Sennrich, arXiv 1910.07467); no parameters."""
     return F.rms_norm(x, (x.size(-1),))

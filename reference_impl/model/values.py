@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reference_impl.config import ModelConfig
-from reference_impl.model.layers import Linear
+from reference_impl.model.layers import projection
 
 
 class ValueEmbedding(nn.Module):
@@ -18,7 +18,7 @@ class ValueEmbedding(nn.Module):
         width = config.value_embedding_dim
         self.layers = config.value_embedding_layers
         self.table = nn.Parameter(0.01 * torch.randn(config.vocab, width))
-        self.project = Linear(width, config.kv_dim, "orthogonal", gain=config.hash_projection_gain)
+        self.project = projection(width, config.kv_dim, config.hash_projection_gain)
         self.scale = nn.Parameter(torch.tensor(0.1))
         self.layer_scales = nn.Parameter(torch.ones(len(self.layers)))
 

@@ -27,12 +27,11 @@ from reference_impl.optim.world import Wait, World
 
 @dataclass
 class Stack:
-    """Matrices of one shape; `momentum` and `gradient` are this process's share (n / P, r, c), padded with zeros."""
+    """Matrices of one shape; `momentum` is this process's share (n / P, r, c), padded with zeros."""
 
     matrices: list[nn.Parameter]
     padded: int
     momentum: Tensor
-    gradient: Tensor
 
 
 class Muon:
@@ -49,39 +48,39 @@ class Muon:
         biggest_first = sorted(shapes.values(), key=lambda alike: -len(alike) * alike[0].numel())
         self.stacks = [self._stack(alike) for alike in biggest_first]
         self._under_way: list[Wait] = []
+        self._gradients: list[Tensor] = []
 
     def _stack(self, alike: list[nn.Parameter]) -> Stack:
         padded = -(-len(alike) // self.world.size) * self.world.size
-        own = alike[0].new_zeros(padded // self.world.size, *alike[0].shape)
-        return Stack(alike, padded, own, own)
+        return Stack(alike, padded, alike[0].new_zeros(padded // self.world.size, *alike[0].shape))
 
     def start(self) -> None:
-        """Start to sum the gradients over the processes, and to scatter them."""
-        self._under_way = [self.world.reduce_scatter(gradients(stack)) for stack in self.stacks]
+        """Start to sum the gradients over the processes, and to scatter them; takes them from the parameters."""
+        self._under_way = [self.world.reduce_scatter(take_gradients(stack)) for stack in self.stacks]
 
     def squared_norm(self) -> Tensor:
         """Finish what `start` started; squared norm of this process's share (a scalar)."""
-        for stack, wait in zip(self.stacks, self._under_way, strict=True):
-            stack.gradient = wait()
-        return sum((stack.gradient.square().sum() for stack in self.stacks), torch.zeros(()))
+        self._gradients = [wait() for wait in self._under_way]
+        self._under_way = []
+        return sum((squared_norm(gradient) for gradient in self._gradients), torch.zeros(()))
 
     @torch.no_grad()
     def step(self, lr: float, momentum: float, gradient_scale: Tensor | float) -> None:
         """Update all matrices, on all processes alike."""
         waiting: tuple[Stack, Wait] | None = None
-        for stack in self.stacks:
-            update = self._update(stack, momentum, gradient_scale)
+        for stack, gradient in zip(self.stacks, self._gradients, strict=True):
+            update = self._update(stack, gradient.mul_(gradient_scale), momentum)
             gathered = self.world.all_gather(update)
             if waiting is not None:
                 self._apply(waiting[0], waiting[1](), lr)
             waiting = (stack, gathered)
         if waiting is not None:
             self._apply(waiting[0], waiting[1](), lr)
+        self._gradients = []
 
-    def _update(self, stack: Stack, momentum: float, gradient_scale: Tensor | float) -> Tensor:
-        gradient = stack.gradient * gradient_scale
+    def _update(self, stack: Stack, gradient: Tensor, momentum: float) -> Tensor:
         stack.momentum.mul_(momentum).add_(gradient)
-        update = gradient.add(stack.momentum, alpha=momentum)
+        update = gradient.add_(stack.momentum, alpha=momentum)
         if self.config.row_normalize:
             update = update / update.norm(dim=-1, keepdim=True).clamp_min(1e-7)
         return orthogonalize(update, STEPS[self.config.newton_schulz], self.dtype)
@@ -105,11 +104,18 @@ class Muon:
             stack.momentum[: len(own)].copy_(own)
 
 
-def gradients(stack: Stack) -> Tensor:
-    """The gradients of a stack, (padded, r, c); zeros where there is none."""
+def squared_norm(tensor: Tensor) -> Tensor:
+    """Sum of the squares (a scalar), without a tensor of squares."""
+    norm: Tensor = torch.linalg.vector_norm(tensor)
+    return norm.square()
+
+
+def take_gradients(stack: Stack) -> Tensor:
+    """The gradients of a stack, (padded, r, c), zeros where there is none; the parameters let go of them."""
     first = stack.matrices[0]
     full = first.new_zeros(stack.padded, *first.shape)
     for row, matrix in zip(full, stack.matrices, strict=False):
         if matrix.grad is not None:
             row.copy_(matrix.grad)
+            matrix.grad = None
     return full

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reference_impl.config import OptimConfig
 from reference_impl.model.gpt import GPT
-from reference_impl.optim.muon import Muon
+from reference_impl.optim.muon import Muon, squared_norm
 from reference_impl.optim.world import World
 
 
@@ -50,7 +50,7 @@ class Optimizer:
             ],
             betas=(config.beta1, config.beta2),
             eps=config.eps,
-            fused=model.embedding.is_cuda,
+            fused=True,
         )
         self.muon = Muon(groups["matrices"], config, world, muon_dtype)
 
@@ -59,7 +59,7 @@ class Optimizer:
         self.muon.start()
         self._sum_replicated()
         squared = self.world.sum(self.muon.squared_norm())
-        squared = squared + sum(p.grad.square().sum() for p in self.replicated if p.grad is not None)
+        squared = squared + sum(squared_norm(p.grad) for p in self.replicated if p.grad is not None)
         norm = squared.sqrt()
         limit = self.config.clip_norm
         clip = (limit / (norm + 1e-6)).clamp(max=1.0) if limit > 0 else torch.ones_like(norm)
@@ -70,13 +70,9 @@ class Optimizer:
             group["lr"] = rate * lr_scale
         self.adam.step()
         self.muon.step(self.config.matrix_lr * lr_scale, momentum, clip)
-        self.zero_grad()
-        return norm
-
-    def zero_grad(self) -> None:
-        """Drop all gradients."""
-        for parameter in self.replicated + [matrix for stack in self.muon.stacks for matrix in stack.matrices]:
+        for parameter in self.replicated:
             parameter.grad = None
+        return norm
 
     def _sum_replicated(self) -> None:
         """Add up the gradients that every process keeps whole, in one transfer."""

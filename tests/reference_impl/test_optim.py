@@ -51,14 +51,15 @@ def test_muon_is_that_of_torch_at_constant_momentum(shape):
 def test_row_normalised_muon_gives_all_rows_the_same_say():
     matrix = torch.nn.Parameter(torch.zeros(4, 8))
     muon = Muon([matrix], OptimConfig(row_normalize=True), World(), torch.float32)
-    matrix.grad = torch.randn(4, 8)
+    gradient = torch.randn(4, 8)
+    matrix.grad = gradient.clone()
     muon.start()
     muon.squared_norm()
     muon.step(1.0, 0.9, 1.0)
     once = matrix.detach().clone()
     again = torch.nn.Parameter(torch.zeros(4, 8))
     other = Muon([again], OptimConfig(row_normalize=True), World(), torch.float32)
-    again.grad = matrix.grad * torch.tensor([1.0, 10.0, 100.0, 0.1])[:, None]
+    again.grad = gradient * torch.tensor([1.0, 10.0, 100.0, 0.1])[:, None]
     other.start()
     other.squared_norm()
     other.step(1.0, 0.9, 1.0)
