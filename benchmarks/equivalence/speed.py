@@ -1,6 +1,6 @@
 """Tokens a second and memory of the reference beside the script of PR #1092, in the same run.
 
-    python -m benchmarks.equivalence.speed --mirror GITDIR [--rounds 5]
+    python -m benchmarks.equivalence.speed --mirror GITDIR [--rounds 12]
 
 Both do the same work in turn in the sandbox: one CPU thread, float32, eager, a network of toy width. Times are CPU
 seconds, medians over the rounds; memory is that of a process that holds one side alone.
@@ -63,7 +63,7 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--mirror", type=Path, required=True, metavar="GITDIR", help="clone with refs/pull/N/head")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each kind of work; default: 5")
+    parser.add_argument("--rounds", type=int, default=12, metavar="N", help="of each kind of work; default: 12")
     options = parser.parse_args()
     config = load_preset(PRESET, TOY)
     seconds = timed(config, options.mirror, "script,reference", options.rounds)["seconds"]

@@ -41,10 +41,10 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(b, t, d) -> the stream after the layer, and the layer's own attention values (b, t, g, e)."""
         mix = self.residual_mix.to(x_btd.dtype)
-        x = mix[0] * x_btd + mix[1] * x0_btd
+        x = torch.addcmul(mix[0] * x_btd, mix[1], x0_btd)
         normed = rms_norm(x) * self.input_scale
         attended, values = self.attention(normed, rotary, value_embedding, first_values, document_bt)
-        after = x + self.attention_scale.to(x.dtype) * attended
+        after = torch.addcmul(x, self.attention_scale.to(x.dtype), attended)
         if not self.parallel:
             normed = rms_norm(after) * self.input_scale
-        return after + self.mlp_scale.to(x.dtype) * self.mlp(normed), values
+        return torch.addcmul(after, self.mlp_scale.to(x.dtype), self.mlp(normed)), values

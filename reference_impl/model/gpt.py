@@ -83,10 +83,10 @@ class GPT(nn.Module):
 
     def add_skip(self, at: int, x_btd: Tensor, skip_btd: Tensor) -> Tensor:
         """Add w skip; with skip gates (PR #1089) blend to g x + (1 - g) w skip, g = sigmoid(gate)."""
-        skip = self.skip_weights[at].to(x_btd.dtype) * skip_btd
+        weight = self.skip_weights[at].to(x_btd.dtype)
         if self.skip_gates is None:
-            return x_btd + skip
-        return torch.lerp(skip, x_btd, torch.sigmoid(self.skip_gates[at].to(x_btd.dtype)))
+            return torch.addcmul(x_btd, weight, skip_btd)
+        return torch.lerp(weight * skip_btd, x_btd, torch.sigmoid(self.skip_gates[at].to(x_btd.dtype)))
 
     def forward(self, tokens_bt: Tensor, *, recur: bool = True, document_bt: Tensor | None = None) -> Tensor:
         """Logits (b, t, v) in float32, softly capped to (-c, c) by c tanh(z / c) (arXiv 2408.00118).
