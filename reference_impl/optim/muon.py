@@ -105,9 +105,9 @@ class Muon:
 
 
 def squared_norm(tensor: Tensor) -> Tensor:
-    """Sum of the squares (a scalar), without a tensor of squares."""
-    norm: Tensor = torch.linalg.vector_norm(tensor)
-    return norm.square()
+    """Sum of the squares (a scalar), row by row: the float32 norm of millions of numbers is 3e-4 off on a CPU."""
+    norms: Tensor = torch.linalg.vector_norm(tensor, dim=-1)
+    return norms.square().sum()
 
 
 def take_gradients(stack: Stack) -> Tensor:
