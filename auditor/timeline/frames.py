@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -113,6 +114,14 @@ class Marking:
     births: int
     """Objects made before the call."""
     scores: list[Scoring] = field(default_factory=list)
+    asked: dict[Obj, None] = field(default_factory=dict)
+    """Objects made before the call, of which it was asked which updates have reached them."""
+
+    def ask(self, objects: Iterable[Obj]) -> None:
+        """The result depends on the updates of these objects."""
+        for obj in objects:
+            if obj.born <= self.births:
+                self.asked[obj] = None
 
 
 @dataclass

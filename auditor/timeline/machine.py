@@ -156,7 +156,7 @@ class Machine(Evaluator):
         """Parameters into which functions write elements, by function."""
         self.marking: Marking | None = None
         self.marks = 0
-        self.summaries: dict[Any, Any] = {}
+        self.summaries: dict[Any, list[Any]] = {}
         self.pure: set[Any] = set()
         """Functions of which some call was pure: the next ones are summarised at once."""
         self.impure: set[Any] = set()
@@ -309,7 +309,7 @@ class Machine(Evaluator):
             for item in obj.fields.values():
                 if item.taint is not NONE or item.objs:
                     t = join_taint(t, self.deep(item, depth + 1))
-        if self.states:
+        if self.states or self.marking is not None:
             upd = self.states_of(obj)
             if upd:
                 t = join_taint(t, taint(upd=upd))
@@ -350,12 +350,12 @@ class Machine(Evaluator):
 
     def states_of(self, obj: Obj) -> Carrieds:
         """Updates that have reached an object, or a module that owns it."""
-        if not self.states:
-            return NO_UPDATES
+        owners = self.owners(obj) if obj.owners else ()
+        if self.marking is not None:
+            self.marking.ask((obj, *owners))
         found = self.states.get(obj, NO_UPDATES)
-        if obj.owners:
-            for owner in self.owners(obj):
-                found |= self.states.get(owner, NO_UPDATES)
+        for owner in owners:
+            found |= self.states.get(owner, NO_UPDATES)
         return found
 
     def add_state(self, obj: Obj, upd: Carrieds) -> None:

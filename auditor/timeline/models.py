@@ -310,8 +310,9 @@ def _deepcopy(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: st
     obj.fields = dict(source.fields)
     obj.elem = source.elem
     obj.content = source.content
+    updates = self.states_of(source)
     if source in self.states:
-        self.states[obj] = self.states_of(source)
+        self.states[obj] = updates
     return Val(objs=(obj,), taint=args[0].taint)
 
 

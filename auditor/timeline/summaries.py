@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from auditor.program.index import statements
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.axes import Axes
-from auditor.timeline.frames import Frame, Impure, Marking, Scoring
+from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Impure, Marking, Scoring
 from auditor.timeline.machine import MAX_DEPTH, NEVER
 from auditor.timeline.natives import Natives
 from auditor.timeline.values import (
@@ -49,6 +49,10 @@ class Summary(NamedTuple):
 
     value: Val
     scores: tuple[Scoring, ...]
+    states: tuple[Obj, ...]
+    """Objects that updates had reached; the markers of these updates count them."""
+    asked: tuple[tuple[Obj, bool | None], ...]
+    """Whether updates had reached the objects of which the function asked that."""
 
 
 class Call(NamedTuple):
@@ -56,7 +60,8 @@ class Call(NamedTuple):
 
     values: list[Val]
     """Arguments."""
-    states: list[tuple[Obj, frozenset[Carried]]]
+    states: list[Carrieds]
+    """Updates that have reached the objects of `Summary.states`."""
     scores: dict[int, Taint]
     """Losses that the function has scored so far, by their marker."""
     taints: dict[Taint, Taint]
@@ -122,11 +127,12 @@ class Summaries(Natives):
         values = [self.flatten(v) if v.objs else v for v in (*args, *kwargs.values())]
         key = self.summary_key(fn, values, len(args), tuple(kwargs))
         try:
-            summary = self.summaries.get(key) if key is not None else None
+            known = self.summaries.get(key, ()) if key is not None else ()
         except TypeError:  # a constant that has no hash
             key = None
         if key is None:
             return self.enter_function(fn, definition, args, kwargs, node)
+        summary = next((s for s in known if all(self.reached(obj) is answer for obj, answer in s.asked)), None)
         if summary is None and (definition not in self.pure or definition in self.impure):
             self.impure.discard(definition)
             result, pure = self.observe(fn, definition, args, kwargs, node)
@@ -137,8 +143,10 @@ class Summaries(Natives):
             summary = self.summarise(fn, values, len(args), tuple(kwargs), node)
             if summary is None:
                 return self.enter_function(fn, definition, args, kwargs, node)
-            self.summaries[key] = summary
-        call = Call(values, list(self.states.items()), {}, {}, {})
+            self.summaries.setdefault(key, []).append(summary)
+        if self.marking is not None:
+            self.marking.ask(obj for obj, _ in summary.asked)
+        call = Call(values, [self.states.get(obj, NO_UPDATES) for obj in summary.states], {}, {}, {})
         for scoring in summary.scores:
             call.scores[scoring.mark] = self.repeat(scoring, call, node)
         return self.substitute(summary.value, call)
@@ -149,6 +157,7 @@ class Summaries(Natives):
         """The summary of a call, interpreted with markers; None when it is not pure."""
         marked = [_mark(v, i) for i, v in enumerate(values)]
         context = self.suspended()
+        states = tuple(self.states)
         self.states = {obj: _carried(_STATE - k) if upd else upd for k, (obj, upd) in enumerate(self.states.items())}
         self.marking = marking = Marking(len(self.frame.chain), len(self.loops), self.births)
         kwargs = dict(zip(names, marked[positional:], strict=True))
@@ -161,7 +170,16 @@ class Summaries(Natives):
             self.impure.update(inner)
             pure = False
         self.resume(context)
-        return Summary(result, tuple(marking.scores)) if pure else None
+        if not pure:
+            return None
+        return Summary(
+            result, tuple(marking.scores), states, tuple([(obj, self.reached(obj)) for obj in marking.asked])
+        )
+
+    def reached(self, obj: Obj) -> bool | None:
+        """Whether updates have reached an object itself; None where there is no saying."""
+        upd = self.states.get(obj)
+        return None if upd is None else bool(upd)
 
     def repeat(self, scoring: Scoring, call: Call, node: ast.AST) -> Taint:
         """Score what the arguments of this call hold, where the summarised function scores."""
@@ -213,8 +231,7 @@ class Summaries(Natives):
 
     def summary_key(self, fn: Obj, values: list[Val], positional: int, names: tuple[str, ...]) -> Any:
         """All that a summary depends on, apart from what markers stand for; None when it cannot be shared."""
-        states = tuple((obj, bool(upd)) for obj, upd in self.states.items())
-        parts: list[Any] = [fn, self.version, self.in_training > 0, positional, names, states]
+        parts: list[Any] = [fn, self.version, self.in_training > 0, positional, names]
         for v in values:
             part = self.value_key(v)
             if part is None:
@@ -288,7 +305,7 @@ def _substituted(t: Taint, call: Call) -> Taint:
     upd: set[Carried] = set()
     for carried in t.upd:
         if carried.update <= _STATE:
-            upd |= call.states[_STATE - carried.update][1]
+            upd |= call.states[_STATE - carried.update]
         elif carried.update < 0:
             upd |= _leaf(call.values, -carried.update).taint.upd
         else:
