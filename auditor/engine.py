@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from auditor.facts import Facts, spelled
+from auditor.memory import Memory
 from auditor.program.config import settings
 from auditor.program.source import UnreadableSource, parse
 from auditor.records.data import as_data
@@ -62,15 +63,22 @@ class Rule(Protocol):
         ...
 
 
-def audit(submission: Submission, rules: Sequence[Rule], *, env: Mapping[str, str] | None = None) -> Report:
+def audit(
+    submission: Submission,
+    rules: Sequence[Rule],
+    *,
+    env: Mapping[str, str] | None = None,
+    memory: Memory | None = None,
+) -> Report:
     """Audit one submission: unpack, configure, interpret, ask every rule, decide.
 
-    Never raises on hostile input: what cannot be read is `hold` or `error` with its reason.
+    What earlier audits with the same `memory` did is not done again. Never raises on hostile input: what cannot be read
+    is `hold` or `error` with its reason.
     """
     enabled = gc.isenabled()
     gc.disable()  # trees and values live until the end; collecting them in between costs a third of the time
     try:
-        return deep(lambda: _audit(submission, rules, env or {}))
+        return deep(lambda: _audit(submission, rules, env or {}, memory or Memory()))
     finally:
         if enabled:
             gc.enable()
@@ -116,18 +124,18 @@ def _with_room(work: Callable[[], T]) -> T:
 _with_room.__code__ = _with_room.__code__.replace(co_stacksize=FRAME_WORDS)
 
 
-def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str]) -> Report:
+def _audit(submission: Submission, rules: Sequence[Rule], env: Mapping[str, str], memory: Memory) -> Report:
     timings: dict[str, float] = {}
     if submission.script is None:
         info = ScriptInfo(
             submission.track, submission.folder, None, submission.reason, other_folders=submission.other_folders
         )
         return Report(submission.target, info, submission.claims, "hold", "not-a-submission", (), timings)
-    facts = gather(submission, env, timings)
+    facts = gather(submission, env, timings, memory)
     scored: Facts | None = None
     if submission.evaluator is not None:
         also: dict[str, float] = {}
-        scored = gather(submission.evaluator, env, also)
+        scored = gather(submission.evaluator, env, also, memory)
         timings |= {step: timings.get(step, 0.0) + spent for step, spent in also.items()}
     start = time.perf_counter()
     findings = [finding for rule in rules for finding in rule.check(facts)]
@@ -193,8 +201,11 @@ def decide(findings: Sequence[Finding], rules: Sequence[Rule]) -> tuple[Outcome,
     return "hold", "undecided"
 
 
-def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, float]) -> Facts:
+def gather(
+    submission: Submission, env: Mapping[str, str], timings: dict[str, float], memory: Memory | None = None
+) -> Facts:
     """Read, unpack, parse and configure; what fails is remembered in the facts."""
+    memory = memory or Memory()
     start = time.perf_counter()
     name = submission.script or ""
     problem = broken = None
@@ -208,11 +219,11 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
         text, packing, problem = unpacked.text, unpacked.packing, unpacked.problem
         timings["unpack"] = _since(start)
         start = time.perf_counter()
-        tree = parse(text)
+        tree = _parsed(text, memory)
         siblings = {**_decoded(submission.modules, unreadable), **unpacked.modules}
         for module, code in siblings.items():
             try:
-                modules[module] = parse(code)
+                modules[module] = _parsed(code, memory)
             except UnreadableSource as error:
                 unreadable[module] = str(error)
     except UnreadableSource as error:
@@ -224,12 +235,18 @@ def gather(submission: Submission, env: Mapping[str, str], timings: dict[str, fl
     start = time.perf_counter()
     file = name + ("!unpacked" if packing else "")
     config = settings(submission, "\n".join([text, *siblings.values()]), env)
-    facts = Facts(submission, file, text, tree, config, modules, siblings, unreadable, packing, problem, broken)
+    facts = Facts(
+        submission, file, text, tree, config, modules, siblings, unreadable, packing, problem, broken, memory=memory
+    )
     if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
     _ = facts.run
     timings["timeline"] = _since(start)
     return facts
+
+
+def _parsed(text: str, memory: Memory) -> ast.Module:
+    return memory.once(("tree", text), lambda: parse(text))
 
 
 def with_log_evidence(facts: Facts) -> Facts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from auditor.memory import Memory
 from auditor.program.config import Settings
 from auditor.program.index import CallIndex
 from auditor.records import Records, read_records
@@ -42,6 +43,7 @@ class Facts:
     evidence_source: str = ""
     headline_line: int = 0
     """Line of the report that printed the claimed number, when the log tells."""
+    memory: Memory = field(default_factory=Memory)
 
     @cached_property
     def lines(self) -> tuple[str, ...]:
@@ -99,15 +101,22 @@ class Facts:
         self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None
     ) -> Timeline:
         """Interpret the script under a configuration; branches at the lines of `explore` may go either way."""
-        if self.tree is None:
+        tree, argv = self.tree, self.submission.command.argv
+        if tree is None:
             return Timeline()
-        machine = Interpreter(env, self.submission.command.argv, self.modules, explore)
-        machine.forced = dict(self.forced if forced is None else forced)
-        machine.evidence_source = self.evidence_source
-        machine.unreadable = self.unreadable
-        timeline = machine.analyse(self.tree)
-        timeline.headline_line = self.headline_line
-        return timeline
+        outcomes = dict(self.forced if forced is None else forced)
+
+        def interpret() -> Timeline:
+            machine = Interpreter(env, argv, self.modules, explore)
+            machine.forced = outcomes
+            machine.evidence_source = self.evidence_source
+            machine.unreadable = self.unreadable
+            return machine.analyse(tree)
+
+        script = (self.text, *self.module_texts.items(), *self.unreadable.items())
+        light = (tuple(env.items()), argv, explore, tuple(outcomes.items()), self.evidence_source)
+        timeline = self.memory.once(("timeline", script, light), interpret)
+        return replace(timeline, headline_line=self.headline_line)
 
     def line(self, number: int, module: str = "") -> str:
         """One source line of the script, or of a sibling module, stripped."""
@@ -164,7 +173,8 @@ class Facts:
     @cached_property
     def index(self) -> CallIndex:
         """Calls of the script by line."""
-        return CallIndex(self.tree or ast.Module([], []), self.text)
+        tree = self.tree or ast.Module([], [])
+        return self.memory.once(("index", self.text), lambda: CallIndex(tree, self.text))
 
     @cached_property
     def may_hide(self) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from auditor.submission.model import Pull
+from auditor.submission.model import Pull, State
 from auditor.verdict import PgolfError, Target
 
 MAX_BLOB = 64 << 20
@@ -90,13 +90,14 @@ class MirrorTree:
 
     def size(self, path: str) -> int:
         """Size in bytes; 0 for a file that the clone lacks (it was made without large files)."""
-        return self._mirror.size(self._blob(path))
+        return self._mirror.size(self.blob(path))
 
     def read(self, path: str) -> bytes:
         """Content; `PgolfError` when it is over `MAX_BLOB` or absent from the clone."""
-        return self._mirror.blob(self._blob(path), path)
+        return self._mirror.blob(self.blob(path), path)
 
-    def _blob(self, path: str) -> str:
+    def blob(self, path: str) -> str:
+        """Id of a file."""
         if path not in self._blobs:
             raise PgolfError(f"no such file in the pull request: {path!r}")
         return self._blobs[path]
@@ -158,16 +159,18 @@ class Mirror:
         """The head commit of a pull request; None when the clone does not hold it."""
         return self._heads.get(number)
 
-    def state(self, number: int) -> str:
-        """All of the clone that the pull request is judged by, in one text: equal states are read alike.
+    def state(self, number: int) -> State:
+        """All of the clone that the pull request is judged by: equal states are read alike.
 
         That is its head, the tree it is compared with, and which of its files the default branch holds by now, but
         not what else the default branch gains. No file is read.
         """
         tree = self.open(number).tree
+        assert isinstance(tree, MirrorTree)
         base = self._history.base_of(self._heads[number])
         held = "".join("01"[tree.upstream(path)] for path in tree.paths())
-        return f"{self._heads[number]} {self._commit(base)[0] if base else '-'} {held}"
+        text = f"{self._heads[number]} {self._commit(base)[0] if base else '-'} {held}"
+        return State(text, frozenset(tree.blob(path) for path in tree.paths() if path.endswith(".py")))
 
     def holds(self, oid: str) -> bool:
         """Whether the clone has the object."""

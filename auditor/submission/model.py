@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from auditor.verdict import Claims, Target
 
@@ -66,6 +66,15 @@ class Log:
     def code_size(self) -> int | None:
         """Bytes of code that the program printed; None when it printed none."""
         return code_size(self.text)
+
+
+class State(NamedTuple):
+    """What a pull request is read from, without reading it."""
+
+    text: str
+    """Changes whenever the pull request would be read otherwise."""
+    scripts: frozenset[str]
+    """Ids of the Python files that it adds or changes."""
 
 
 def code_size(log: str) -> int | None:

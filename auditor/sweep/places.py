@@ -8,7 +8,7 @@ from typing import Protocol
 
 from auditor.submission.github import open_pull
 from auditor.submission.mirror import Mirror
-from auditor.submission.model import Pull
+from auditor.submission.model import Pull, State
 from auditor.sweep import pulls
 from auditor.verdict import PgolfError
 
@@ -27,8 +27,8 @@ class Place(Protocol):
         """Id of the head commit, as far as it is known without reading."""
         ...
 
-    def state(self, number: int) -> str | None:
-        """A text that changes whenever the pull request would be read otherwise; None when that cannot be told."""
+    def state(self, number: int) -> State | None:
+        """What the pull request is read from; None when that cannot be told."""
         ...
 
     def lacks(self, oids: Sequence[str]) -> bool:
@@ -68,7 +68,7 @@ class MirrorPlace:
         """See `Place.head`."""
         return self._mirror.head(number)
 
-    def state(self, number: int) -> str | None:
+    def state(self, number: int) -> State | None:
         """See `Place.state`."""
         try:
             return self._mirror.state(number)
@@ -106,7 +106,7 @@ class GitHubPlace:
         """See `Place.head`."""
         return None
 
-    def state(self, number: int) -> str | None:
+    def state(self, number: int) -> State | None:
         """See `Place.state`."""
         return None
 

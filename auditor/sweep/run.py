@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.engine import Rule, audit
+from auditor.memory import Memory
 from auditor.report.as_json import dumps
 from auditor.submission.assemble import assemble
 from auditor.sweep.cache import Cache, Entry
@@ -28,6 +30,8 @@ class Job:
     key: str
     cached: bool
     """Whether the key stands for all that the result depends on, so that it may be kept for other sweeps."""
+    scripts: frozenset[str] = frozenset()
+    """Ids of its Python files."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Task:
     repo: str
     rules: Sequence[Rule]
     env: Mapping[str, str]
+    memory: Memory = field(default_factory=Memory)
+    """Of the worker, with whom it ends."""
 
     def __call__(self, job: Job) -> Line:
         """Audit one pull request; never raises."""
         self.place.absent.clear()
         try:
-            report = audit(assemble(self.place.open(job.number)), self.rules, env=self.env)
+            report = audit(assemble(self.place.open(job.number)), self.rules, env=self.env, memory=self.memory)
             return Line(line(report), keep=True, absent=tuple(sorted(self.place.absent)))
         except Unreachable as error:
             return Line(str(error), stop=True)
@@ -78,8 +84,20 @@ def plan(place: Place, numbers: Sequence[int], repo: str, engine: str, env: Mapp
     jobs = []
     for number in numbers:
         state = place.state(number)
-        jobs.append(Job(number, key(engine, repo, number, state or "unknown", env), state is not None))
+        if state is None:
+            jobs.append(Job(number, key(engine, repo, number, "unknown", env), cached=False))
+        else:
+            jobs.append(Job(number, key(engine, repo, number, state.text, env), cached=True, scripts=state.scripts))
     return jobs
+
+
+def alike(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs by the Python file that most of them have in common, so that one worker meets the same scripts again."""
+    shared = Counter(script for job in jobs for script in job.scripts)
+    groups: defaultdict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[max(job.scripts, key=lambda script: (shared[script], script), default=str(job.number))].append(job)
+    return list(groups.values())
 
 
 def sweep(
@@ -105,7 +123,7 @@ def sweep(
     done = {job: text for job in left if (text := known(job, task.place, cache)) is not None}
     task.place.close()  # a worker must not share its reader
     workers = Workers[Job, Line](task, task.place.close, count=processes, limit=limit)
-    with closing(workers.run([job for job in left if job not in done])) as results:
+    with closing(workers.run(alike([job for job in left if job not in done]))) as results:
         for job in left:
             while job not in done:
                 other, result = next(results)

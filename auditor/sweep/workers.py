@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -42,6 +43,8 @@ class Failure:
 class _Worker(Generic[Item]):
     process: BaseProcess
     connection: Connection
+    group: deque[Item]
+    """What it is given next."""
     left: int = SERVES
     item: Item | None = None
     since: float = 0.0
@@ -64,27 +67,31 @@ class Workers(Generic[Item, Result]):
                 "this system cannot fork processes: use pgolf audit, or run it on Linux or macOS"
             ) from None
 
-    def run(self, items: Iterable[Item]) -> Generator[tuple[Item, Result | Failure], None, None]:
-        """Each item with its result, in the order in which they are done."""
-        queue = iter(items)
+    def run(self, groups: Iterable[Iterable[Item]]) -> Generator[tuple[Item, Result | Failure], None, None]:
+        """Each item with its result, in the order in which they are done; a group stays with one process if it can."""
+        queue = deque(group for items in groups if (group := deque(items)))
         try:
             while True:
-                while len(self._workers) < self._count and (item := next(queue, None)) is not None:
-                    self._give(self._start(), item)
+                while len(self._workers) < self._count and queue:
+                    self._give(self._start(queue.popleft()))
                 if not self._workers:
                     return
                 for worker in self._waited():
                     yield self._answer(worker)
-                    if worker in self._workers and (item := next(queue, None)) is not None:
-                        self._give(worker, item)
-                    elif worker in self._workers:
+                    if worker not in self._workers:
+                        if worker.group:
+                            queue.appendleft(worker.group)
+                    elif worker.group or queue:
+                        worker.group = worker.group or queue.popleft()
+                        self._give(worker)
+                    else:
                         self._end(worker)
         finally:
             for worker in [*self._workers]:
                 worker.process.kill()
                 self._end(worker)
 
-    def _start(self) -> _Worker[Item]:
+    def _start(self, group: deque[Item]) -> _Worker[Item]:
         ours, theirs = multiprocessing.Pipe()
         not_theirs = [ours, *(worker.connection for worker in self._workers)]
         process = self._context.Process(
@@ -92,15 +99,15 @@ class Workers(Generic[Item, Result]):
         )
         process.start()
         theirs.close()
-        worker: _Worker[Item] = _Worker(process, ours)
+        worker: _Worker[Item] = _Worker(process, ours, group)
         self._workers.append(worker)
         return worker
 
-    def _give(self, worker: _Worker[Item], item: Item) -> None:
-        worker.item, worker.since = item, time.monotonic()
+    def _give(self, worker: _Worker[Item]) -> None:
+        worker.item, worker.since = worker.group.popleft(), time.monotonic()
         worker.left -= 1
         with contextlib.suppress(OSError):  # it is gone; `_answer` finds that out, and what ended it
-            worker.connection.send(item)
+            worker.connection.send(worker.item)
 
     def _waited(self) -> list[_Worker[Item]]:
         """The workers that have something to say, or no time left."""

@@ -37,7 +37,7 @@ def read_all(repo: str, numbers: Iterable[int], *, jobs: int, limit: float = LIM
         return read(repo, number)
 
     workers = Workers[int, Read](work, lambda: None, count=jobs, limit=limit)
-    with closing(workers.run(numbers)) as results:
+    with closing(workers.run([number] for number in numbers)) as results:
         for number, result in results:
             yield Read(number, fail=result.reason) if isinstance(result, Failure) else result
 
