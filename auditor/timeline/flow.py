@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import is_not
+
 from auditor.timeline.frames import Carrieds, Snapshot
 from auditor.timeline.recorder import Recorder
 from auditor.timeline.values import (
@@ -70,26 +72,24 @@ class Flow(Recorder):
             pending |= other.pending
         self.frame.vars, self.states, self.pending = variables, states, pending
 
-    def age_taint(self, t: Taint, bit: int) -> Taint:
-        """Content as seen from the next iteration of a loop."""
-        if not (t.toks or t.upd or t.crossings or t.gates):
-            self.ageless[bit].add(t)
-            return t
-        inside = bool(t.crossings) and self.in_module()
+    def age_taint(self, t: Taint, bit: int, inside: bool) -> Taint:
+        """Content as seen from the next iteration of a loop; `inside` of a module, or around it."""
         key = (t, bit, inside)
         found = self.aged.get(key)
         if found is None:
-            upd = self.age_updates(t.upd, bit)
-            gates = _aged(t.gates, bit)
-            toks = _aged(t.toks, bit)
-            if toks is t.toks and upd is t.upd and gates is t.gates and (inside or not t.crossings):
-                found = t
-            else:
-                crossings = t.crossings if inside else frozenset[int]()  # the next window comes after this one
-                found = taint(toks, upd, t.deps, t.nll, t.counts, t.flags, crossings, gates)
-            self.aged[key] = found
-            if found is t and not t.crossings:
-                self.ageless[bit].add(t)
+            crossings = t.crossings if inside else frozenset[int]()  # the next window comes after this one
+            found = self.aged[key] = taint(
+                _aged(t.toks, bit),
+                self.age_updates(t.upd, bit),
+                t.deps,
+                t.nll,
+                t.counts,
+                t.flags,
+                crossings,
+                _aged(t.gates, bit),
+            )
+            if found is t:
+                self.ageless[bit, inside].add(t)
         return found
 
     def age_updates(self, upd: Carrieds, bit: int) -> Carrieds:
@@ -105,14 +105,14 @@ class Flow(Recorder):
             found = self.aged_updates[key] = upd if aged == upd else aged
         return found
 
-    def age(self, v: Val, bit: int) -> Val:
+    def age(self, v: Val, bit: int, inside: bool) -> Val:
         """A value as seen from the next iteration of a loop."""
         t, items = v.taint, v.items
-        if t not in self.ageless[bit]:
-            t = self.age_taint(t, bit)
+        if t not in self.ageless[bit, inside]:
+            t = self.age_taint(t, bit, inside)
         if items is not None:
-            aged = tuple(self.age(item, bit) for item in items)
-            if any(a is not b for a, b in zip(aged, items, strict=True)):
+            aged = tuple([self.age(item, bit, inside) for item in items])
+            if any(map(is_not, aged, items)):
                 items = aged
         if t is v.taint and items is v.items and not v.loops & bit:
             return v
@@ -123,24 +123,25 @@ class Flow(Recorder):
 
     def cross_back_edge(self, bit: int) -> None:
         """One iteration of a loop ends and the next begins."""
-        variables, ageless = self.frame.vars, self.ageless[bit]
+        inside = self.in_module()
+        variables, ageless = self.frame.vars, self.ageless[bit, inside]
         for name, value in variables.items():
             if value.taint not in ageless or value.loops & bit or value.items is not None:
-                aged = self.age(value, bit)
+                aged = self.age(value, bit, inside)
                 if aged is not value:
                     variables[name] = aged
         for obj in self.hot:
             before, elem, changed = obj.content, obj.elem, False
             if before not in ageless:
-                obj.content = self.age_taint(before, bit)
+                obj.content = self.age_taint(before, bit, inside)
                 changed = obj.content is not before
             if elem is not None and (elem.taint not in ageless or elem.loops & bit or elem.items is not None):
-                obj.elem = self.age(elem, bit)
+                obj.elem = self.age(elem, bit, inside)
                 changed |= obj.elem is not elem
             for name, value in obj.fields.items():
                 t = value.taint
                 if t not in ageless or (t is not NONE and (value.loops & bit or value.items is not None)):
-                    aged = self.age(value, bit)
+                    aged = self.age(value, bit, inside)
                     if aged is not value:
                         obj.fields[name] = aged
                         changed = True

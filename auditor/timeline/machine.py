@@ -131,8 +131,8 @@ class Machine(Evaluator):
         self.read_numbers: dict[tuple[int, int], int] = {}
         self.val_models: dict[Obj, None] = {}
         self.aged: dict[tuple[Taint, int, bool], Taint] = {}
-        self.ageless: defaultdict[int, set[Taint]] = defaultdict(lambda: {NONE})
-        """Contents that look the same from the next iteration, by loop."""
+        self.ageless: defaultdict[tuple[int, bool], set[Taint]] = defaultdict(lambda: {NONE})
+        """Contents that look the same from the next iteration, by loop and by whether it is in a module."""
         self.aged_updates: dict[tuple[Carrieds, int], Carrieds] = {}
         self.stack: list[Any] = []
         self.hooks: dict[Obj, list[Val]] = {}

@@ -311,13 +311,15 @@ class Statements(Loops):
         if parts is None:
             test = node.test
             whole = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-            inner = [list(ast.walk(part)) for part in whole]
-            if any(isinstance(n, ast.Call) for nodes in inner for n in nodes):
-                whole = []  # another call may give another answer
-            parts = self.tests[node] = [
-                (part, self.shown(part), tuple(self.assigned_line(n) for n in nodes if isinstance(n, ast.Name)))
-                for part, nodes in zip(whole, inner, strict=False)
-            ]
+            named = [_names(part) for part in whole]
+            parts = self.tests[node] = (
+                []  # another call may give another answer
+                if None in named
+                else [
+                    (part, self.shown(part), tuple(map(self.assigned_line, names or ())))
+                    for part, names in zip(whole, named, strict=True)
+                ]
+            )
         ctx = self.frame.ctx
         if len(parts) == 1 or node.lineno in self.explore:
             return frozenset([(ctx, text, lines) for _, text, lines in parts])
@@ -420,6 +422,23 @@ class Statements(Loops):
                 if method is not None:
                     return self.call_value(self.bind(method, of_obj(obj)), [], {}, node)
         return value
+
+
+def _names(test: ast.expr) -> list[ast.Name] | None:
+    """The names in a test; None where it calls anything."""
+    found: list[ast.Name] = []
+    todo: list[ast.AST] = [test]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, ast.Name):
+            found.append(part)
+        elif isinstance(part, ast.Call):
+            return None
+        elif isinstance(part, ast.Attribute):
+            todo.append(part.value)
+        elif not isinstance(part, ast.Constant):
+            todo.extend(ast.iter_child_nodes(part))
+    return found
 
 
 _MIRRORED: dict[type, type] = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE}
