@@ -255,7 +255,7 @@ def with_log_evidence(facts: Facts) -> Facts:
     log = facts.submission.logs[0]
     parts = of_one_run(facts.submission.logs)
     lines = frozenset(line.strip() for part in parts for line in part.text.splitlines()[:LOG_LINES])
-    messages = Messages(facts.tree, facts.index, lines)
+    messages = Messages(facts.index, lines)
     source = f"log:{log.path.rpartition('/')[2]}"
     chosen = _overridden(facts)
     claim = facts.submission.claims.val_bpb
@@ -268,7 +268,7 @@ def with_log_evidence(facts: Facts) -> Facts:
             b
             for b in run.skipped
             if facts.index.updates(b.line, b.end_line)
-            or (any(b.line <= line <= b.end_line for line in claimed) and not in_loop(facts.tree, b.branch_line))
+            or (any(b.line <= line <= b.end_line for line in claimed) and not in_loop(facts.index, b.branch_line))
         ]
         for block in executed(messages, telling):
             forced[block.branch_line] = block.branch

@@ -59,10 +59,12 @@ class CallIndex:
     """Functions, branches, and the lines that call them, of one script."""
 
     def __init__(self, tree: ast.Module, text: str) -> None:
+        self.statements = list(statements(tree.body))
+        """Every statement, and whether it runs whenever its function does."""
         self.branches: list[ast.If] = []
         self._assigned: dict[str, list[ast.expr]] = {}
         self.functions: dict[str, list[tuple[int, int]]] = {}
-        for statement, _ in statements(tree.body):
+        for statement, _ in self.statements:
             if isinstance(statement, ast.FunctionDef):
                 span = (statement.lineno, statement.end_lineno or statement.lineno)
                 self.functions.setdefault(statement.name, []).append(span)
@@ -72,6 +74,7 @@ class CallIndex:
                 self._note_assigned(statement.targets[0], statement.value)
             elif isinstance(statement, ast.AnnAssign | ast.Return) and statement.value is not None:
                 self._note_assigned(getattr(statement, "target", None), statement.value)
+        self._spans = [span for spans in self.functions.values() for span in spans]
         starts = [m.end() for m in re.finditer("\n", text)]
         self._updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
         self.calls: list[tuple[int, str]] = []
@@ -104,8 +107,8 @@ class CallIndex:
 
     def same_function(self, first: int, second: int) -> bool:
         """Whether a line lies in the innermost function around another, or in one inside of it."""
-        spans = [span for all_spans in self.functions.values() for span in all_spans if span[0] <= first <= span[1]]
-        return bool(spans) and max(spans)[0] <= second <= max(spans)[1]
+        around = max((span for span in self._spans if span[0] <= first <= span[1]), default=None)
+        return around is not None and around[0] <= second <= around[1]
 
     def settings(self, test: ast.expr) -> set[str]:
         """What a test may depend on: names and texts in it, and in what its variables are assigned from."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from auditor.program.index import CallIndex, statements
+from auditor.program.index import CallIndex
 from auditor.timeline.events import ReportEvent, Skipped
 
 MIN_PREFIX = 6
@@ -40,18 +40,17 @@ class Message:
 class Messages:
     """All messages of a script, set against one log."""
 
-    def __init__(self, tree: ast.Module, index: CallIndex, log: frozenset[str]) -> None:
+    def __init__(self, index: CallIndex, log: frozenset[str]) -> None:
         self.index = index
         self.log = log
         """Lines of the log, stripped."""
-        self.statements = list(statements(tree.body))
-        self.all = [message for statement, certain in self.statements for message in _message(statement, certain)]
+        self.all = [message for statement, certain in index.statements for message in _message(statement, certain)]
 
     @cached_property
     def patterns(self) -> dict[int, re.Pattern[str]]:
         """Messages that begin with a value, by line: the values may be anything."""
         found = {}
-        for statement, _ in self.statements:
+        for statement, _ in self.index.statements:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
                 template = _template(statement.value)
                 if template is not None:
@@ -114,9 +113,9 @@ def executed(messages: Messages, skipped: Sequence[Skipped]) -> list[Skipped]:
     return [block for block in skipped if any(m.text in messages.logged for m in messages.own(block))]
 
 
-def in_loop(tree: ast.Module, line: int) -> bool:
+def in_loop(index: CallIndex, line: int) -> bool:
     """Whether a line lies in a loop: what a branch does there, it need not do the first time."""
-    loops = (node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While))
+    loops = (node for node, _ in index.statements if isinstance(node, ast.For | ast.While))
     return any(node.lineno < line <= (node.end_lineno or 0) for node in loops)
 
 

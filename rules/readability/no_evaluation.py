@@ -153,6 +153,6 @@ def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:
     if foreign and not facts.unreadable:
         yield f"the logs were written by another program: they print `{foreign[0][:80]}`, which this script does not", 1
     lines = frozenset(line.strip() for line in submission.logs[0].text.splitlines())
-    messages = Messages(facts.tree, facts.index, lines)
+    messages = Messages(facts.index, lines)
     for name, message in shown_but_uncalled(messages, facts.index, text):
         yield f"the log shows `{message.text[:60]}`, which only `{name}` prints, and nothing calls it", message.line

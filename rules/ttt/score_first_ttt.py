@@ -21,7 +21,6 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from auditor.facts import Facts
-from auditor.program.index import statements
 from auditor.timeline.events import Timeline, Update
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
@@ -104,12 +103,10 @@ class ScoreFirstTTT:
 
 def spares_last(facts: Facts, update: Update) -> bool:
     """Whether the update stands under a test that fails for the last chunk (`ci < n - 1`, `not is_last`)."""
-    if facts.tree is None:
-        return False
     line = update.applied[0].line
     tests: list[ast.expr] = []
     assigned: dict[str, ast.expr] = {}
-    for node, _ in statements(facts.tree.body):
+    for node, _ in facts.index.statements:
         if (isinstance(node, ast.If) and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)) or (
             isinstance(node, ast.If)
             and node.lineno <= line
