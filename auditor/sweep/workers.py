@@ -45,7 +45,7 @@ class _Worker(Generic[Item]):
     connection: Connection
     group: deque[Item]
     """What it is given next."""
-    left: int = SERVES
+    left: int
     item: Item | None = None
     since: float = 0.0
 
@@ -99,7 +99,7 @@ class Workers(Generic[Item, Result]):
         )
         process.start()
         theirs.close()
-        worker: _Worker[Item] = _Worker(process, ours, group)
+        worker: _Worker[Item] = _Worker(process, ours, group, SERVES)
         self._workers.append(worker)
         return worker
 

@@ -151,3 +151,41 @@ def test_a_call_that_is_left_at_its_first_effect_leaves_nothing_behind(monkeypat
         counters = (machine.weak, machine.unsure, machine.in_training, machine.depth, machine.active)
         assert counters == (0, 0, 0, 0, 0) and not machine.stack and not machine.loops
         assert machine.marking is None and machine.frame.parent is None
+
+
+_UPDATED = """
+    class Kept(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Linear(4, 4)
+
+        def seen(self, x):
+            return torch.relu(self.inner(x))
+
+    def evaluate(s, model, val):
+        kept = Kept()
+        x, y = window(val, 0, s.seq_len)
+        kept.seen(x)
+        loss = model(x, y) + kept.seen(x).sum()
+        loss.backward()
+        torch.optim.SGD(UPDATED.parameters(), lr=0.1).step()
+        kept.seen(x)
+        return plain_eval(s, model, val)
+"""
+
+
+@pytest.mark.parametrize(("updated", "summaries"), [("model", 1), ("kept", 2)])
+def test_a_summary_holds_until_what_it_asked_for_is_updated(
+    updated: str, summaries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    usual = Summaries.summarise
+
+    def counting(self: Summaries, fn: Any, *rest: Any) -> Any:
+        made.append(fn.name)
+        return usual(self, fn, *rest)
+
+    monkeypatch.setattr(Summaries, "summarise", counting)
+    facts = deep(lambda: gather(submission(script(_UPDATED.replace("UPDATED", updated))), {}, {}))
+    assert facts.run.updates
+    assert made.count("seen") == summaries
