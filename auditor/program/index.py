@@ -85,7 +85,9 @@ class CallIndex:
                 if name in self.functions and not _DEFINED.search(text, max(0, m.start() - 80), m.start()):
                     self.calls.append((bisect_right(starts, m.start()) + 1, name))
         self._lines = [line for line, _ in self.calls]
-        self._update = self._functions_that_update()
+        update = self._functions_that_update()
+        self._leading = sorted({*self._updating, *(line for line, name in self.calls if name in update)})
+        """Lines that update state or call what does."""
 
     def _note_assigned(self, target: ast.expr | None, value: ast.expr) -> None:
         name = target.id if isinstance(target, ast.Name) else target.attr if isinstance(target, ast.Attribute) else None
@@ -122,12 +124,10 @@ class CallIndex:
         """Functions of the script that lines `low` to `high` call."""
         return {name for _, name in self.calls[bisect_left(self._lines, low) : bisect_right(self._lines, high)]}
 
-    def _writes(self, low: int, high: int) -> bool:
-        at = bisect_left(self._updating, low)
-        return at < len(self._updating) and self._updating[at] <= high
-
     def _functions_that_update(self) -> set[str]:
-        found = {name for name, spans in self.functions.items() if any(self._writes(*span) for span in spans)}
+        found = {
+            name for name, spans in self.functions.items() if any(_any_between(self._updating, *span) for span in spans)
+        }
         callees = {name: set().union(*(self.called(*span) for span in spans)) for name, spans in self.functions.items()}
         changed = True
         while changed:
@@ -138,10 +138,7 @@ class CallIndex:
 
     def updates(self, low: int, high: int) -> bool:
         """Whether lines `low` to `high` call anything that may update state, also through functions."""
-        if self._writes(low, high):
-            return True
-        calls = self.calls[bisect_left(self._lines, low) : bisect_right(self._lines, high)]
-        return any(name in self._update for _, name in calls)
+        return _any_between(self._leading, low, high)
 
     def switches(self) -> frozenset[int]:
         """Lines of the branches that decide whether state may be updated."""
@@ -151,3 +148,9 @@ class CallIndex:
                 if body and self.updates(body[0].lineno, body[-1].end_lineno or body[-1].lineno):
                     out.add(node.lineno)
         return frozenset(out)
+
+
+def _any_between(lines: Sequence[int], low: int, high: int) -> bool:
+    """Whether any of the ascending `lines` lies from `low` to `high`."""
+    at = bisect_left(lines, low)
+    return at < len(lines) and lines[at] <= high

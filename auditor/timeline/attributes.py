@@ -69,6 +69,8 @@ MODULE_BASES = frozenset(
 class Attributes(Expressions):
     """Reading of attributes."""
 
+    __slots__ = ()
+
     def attribute(self, base: Val, name: str, node: ast.AST) -> Val:
         """`base.name` for reading."""
         objs = base.objs

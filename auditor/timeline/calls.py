@@ -24,6 +24,8 @@ from auditor.timeline.values import (
 class Calls(Classes):
     """Call resolution by receiver class."""
 
+    __slots__ = ()
+
     def call(self, node: ast.Call) -> Val:
         """A call expression."""
         func = node.func

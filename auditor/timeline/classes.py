@@ -20,6 +20,8 @@ from auditor.timeline.values import (
 class Classes(Modules):
     """Definition and instantiation of classes."""
 
+    __slots__ = ()
+
     def define_class(self, node: ast.ClassDef) -> None:
         """A class statement."""
         bases, is_module, is_optimizer = [], False, False

@@ -17,6 +17,8 @@ from auditor.timeline.values import (
 class Evaluator(ABC):
     """Operations that every part may use; the concrete interpreter has them all."""
 
+    __slots__ = ()
+
     @abstractmethod
     def ev(self, node: ast.AST) -> Val:
         """Value of an expression (`expressions`)."""

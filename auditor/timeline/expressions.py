@@ -41,6 +41,8 @@ _BUILTINS = frozenset(dir(builtins)) | {"__file__", "__path__", "__annotations__
 class Expressions(Subscripts):
     """One method a node type; `ev` dispatches."""
 
+    __slots__ = ()
+
     def ev(self, node: ast.AST) -> Val:
         """Value of an expression."""
         self.steps += 1

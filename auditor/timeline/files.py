@@ -45,6 +45,8 @@ _VAL_WORDS = ("val", "valid", "validation")
 class Files(Objects):
     """Environment variables and files."""
 
+    __slots__ = ()
+
     def read_env(self, key: Val, default: Val | None, node: ast.AST) -> Val:
         """`os.environ.get(key, default)` under the effective configuration."""
         name = key.const

@@ -20,6 +20,8 @@ from auditor.timeline.values import (
 class Flow(Recorder):
     """Saves, joins and ages the state."""
 
+    __slots__ = ()
+
     def innermost(self) -> int:
         """The innermost loop around the present point, across calls: what is read from outside differs by iteration."""
         if not self.loops:

@@ -18,6 +18,12 @@ __all__ = ["Interpreter", "arguments", "methods", "models", "numerics"]  # the m
 class Interpreter(Statements):
     """Runs a script abstractly, `__main__` first to last."""
 
+    __slots__ = (
+        "sources",
+        "unreadable",
+        "modules",
+    )
+
     def __init__(
         self,
         env: Mapping[str, tuple[str, str]],

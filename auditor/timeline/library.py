@@ -157,6 +157,8 @@ def _known(path: str) -> tuple[str, Handler | None, bool]:
 class Library(Unread):
     """Library calls and modules."""
 
+    __slots__ = ()
+
     def call_lib(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A call of a library function or class."""
         value = self.called(path, args, kwargs, node)

@@ -31,6 +31,8 @@ MAX_NAMES = 24
 class Loops(Calls):
     """`for` and `while`."""
 
+    __slots__ = ()
+
     def shown(self, node: ast.expr) -> str:
         """The text of an expression, made once."""
         text = self.texts.get(node)

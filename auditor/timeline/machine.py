@@ -60,6 +60,86 @@ _CONTEXT = attrgetter(*(f.name for f in fields(Suspended)))
 class Machine(Evaluator):
     """Heap and contents; evaluation lives in the subclasses."""
 
+    # In all classes of the interpreter: with so many attributes, a dictionary costs a twentieth of the audit.
+    __slots__ = (
+        "env",
+        "argv",
+        "explore",
+        "forced",
+        "evidence_source",
+        "timeline",
+        "frame",
+        "dead",
+        "states",
+        "pending",
+        "held",
+        "control",
+        "objects",
+        "hot",
+        "files",
+        "workers",
+        "wrapped",
+        "loop_bits",
+        "contexts",
+        "loops",
+        "heads",
+        "active",
+        "weak",
+        "unsure",
+        "depth",
+        "growth",
+        "clock",
+        "steps",
+        "first_iteration",
+        "updates",
+        "scores",
+        "reads",
+        "in_training",
+        "given",
+        "crossings",
+        "mixes",
+        "choices",
+        "choosing",
+        "gates",
+        "count_tables",
+        "gate",
+        "scored_at",
+        "keeping",
+        "rewritten",
+        "reports",
+        "update_list",
+        "score_list",
+        "read_list",
+        "state_reads",
+        "read_numbers",
+        "val_models",
+        "aged",
+        "ageless",
+        "aged_updates",
+        "stack",
+        "hooks",
+        "constants",
+        "library_values",
+        "builtin_values",
+        "texts",
+        "counted_by",
+        "tests",
+        "assignments",
+        "noted",
+        "births",
+        "oldest_write",
+        "version",
+        "effects",
+        "score_depth",
+        "written",
+        "marking",
+        "marks",
+        "summaries",
+        "pure",
+        "impure",
+        "atoms",
+    )
+
     def __init__(self, env: Mapping[str, tuple[str, str]], argv: tuple[str, ...], explore: frozenset[int]) -> None:
         reset_tables()
         self.env = env
@@ -205,7 +285,8 @@ class Machine(Evaluator):
 
     def resume(self, context: Suspended) -> None:
         """Back to a context."""
-        vars(self).update(vars(context))
+        for name, value in vars(context).items():
+            setattr(self, name, value)
 
     def effect(self) -> None:
         """Something is about to happen that a summary cannot repeat."""

@@ -24,6 +24,8 @@ from auditor.timeline.values import (
 class Mixing(Flow):
     """Mixes and gates."""
 
+    __slots__ = ()
+
     def compare_keys(self, a: Taint, b: Taint, how: str) -> None:
         """A count meets the count of its context: the token that its key holds besides is the one that is guessed."""
         older = frozenset(_read_site(r) for c in b.counts for r in self.read_list[c].key)

@@ -53,6 +53,8 @@ _CHILD_METHODS = frozenset(["modules", "named_modules", "children", "named_child
 class Modules(Summaries):
     """Methods of library modules, of parameters and of optimisers."""
 
+    __slots__ = ()
+
     def parameter_method(self, base: Val, name: str, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Methods of parameters: in-place ones write them, copies read them."""
         if name.endswith("_") and not name.endswith("__"):

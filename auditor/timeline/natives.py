@@ -16,6 +16,8 @@ _IN_BITS = re.compile(r"\blog2f?\s*\(|\blog\s*\(\s*2(?:\.0*)?\s*\)|\b0\.69314|\b
 class Natives(Receivers):
     """Functions of native libraries, when they are given losses of validation tokens."""
 
+    __slots__ = ()
+
     def call_native(self, name: str, args: Args, node: ast.AST) -> Val:
         """`library.name(...)`: losses that go in come out in the buffers that it is given."""
         contents = [self.content(arg) for arg in args]

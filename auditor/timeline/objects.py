@@ -43,6 +43,8 @@ _LASTING = frozenset({"func", "class", "lib", "none"})
 class Objects(Attributes):
     """Writing of names, attributes and items; iteration."""
 
+    __slots__ = ()
+
     # ---- assignment ----------------------------------------------------------------------------------
 
     def assign(self, target: ast.AST, value: Val) -> None:

@@ -91,6 +91,8 @@ PLAIN = (int, float, str, bool, bytes, type(None), complex)
 class Operators(Mixing):
     """Binary, unary and boolean operators."""
 
+    __slots__ = ()
+
     def _ev_binop(self, node: ast.BinOp) -> Val:
         left = self.ev(node.left)
         right = self.ev(node.right)

@@ -139,6 +139,8 @@ def _row_by_row(args: Args) -> bool:
 class Receivers(Library):
     """Methods of library types."""
 
+    __slots__ = ()
+
     def value_method(self, base: Val, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val:
         """A method of a tensor, array, text, or a value that is not known."""
         value = self.method_value(base, name, args, kwargs, node)

@@ -55,6 +55,8 @@ COMPUTED_ATTRIBUTE = "computed_attribute"
 class Recorder(Machine):
     """Turns what happens into the facts of a timeline."""
 
+    __slots__ = ()
+
     def place(self, line: int) -> Place:
         """Where we are, with the calls that lead here."""
         calls = tuple((f.caller.name, f.call_line) for f in self.frame.chain if f.caller is not None)

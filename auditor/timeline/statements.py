@@ -32,6 +32,8 @@ from auditor.timeline.values import (
 class Statements(Loops):
     """One method a statement type; `run` executes a block."""
 
+    __slots__ = ()
+
     def run(self, body: Sequence[ast.stmt]) -> None:
         """Execute a block until it ends or control leaves it."""
         first = self.first_iteration

@@ -58,6 +58,8 @@ def path_field(key: Val) -> tuple[str, int]:
 class Subscripts(Operators):
     """Reading by subscript."""
 
+    __slots__ = ()
+
     def _ev_slice(self, node: ast.Slice) -> Val:
         parts = [self.ev(p) if p is not None else NONE_VAL for p in (node.lower, node.upper, node.step)]
         loops = parts[0].loops | parts[1].loops

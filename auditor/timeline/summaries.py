@@ -73,6 +73,8 @@ class Call(NamedTuple):
 class Summaries(Natives):
     """Calls of the script's own functions, summarised where they are pure."""
 
+    __slots__ = ()
+
     def call_function(self, fn: Obj, args: list[Val], kwargs: dict[str, Val], node: ast.AST) -> Val:
         """Call one of the script's own functions."""
         if args and args[0].objs and self.is_module(args[0].objs[0]):

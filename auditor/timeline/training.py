@@ -23,6 +23,8 @@ from auditor.timeline.values import (
 class Training(Files):
     """Backward passes and optimiser steps."""
 
+    __slots__ = ()
+
     def backward(self, v: Val, node: ast.AST) -> None:
         """`loss.backward()`: a gradient of validation tokens becomes pending."""
         t = self.content(v)

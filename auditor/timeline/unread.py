@@ -81,6 +81,8 @@ NATIVE_CODE = "native_code"
 class Unread(Training):
     """Notes of code that the analysis does not follow."""
 
+    __slots__ = ()
+
     def note_outside(self, path: str, args: Args, node: ast.AST) -> None:
         """A call that may bring something over the network, or start another program."""
         if path not in CALLS and path not in COMMANDS:
