@@ -39,8 +39,10 @@ def post(
     ] = None,
     label: Label = False,
     hint: Annotated[
-        Path | None,
-        typer.Option("--hint", metavar="FILE", help="pgolf smoke --format json of a job that is not trusted."),
+        list[Path] | None,
+        typer.Option(
+            "--hint", metavar="FILE", help="--format json of pgolf smoke or probe, by a job that is not trusted."
+        ),
     ] = None,
 ) -> None:
     """Post a review that another job wrote: one comment and one check run, created or brought up to date.
@@ -64,7 +66,7 @@ def post(
         found = loads(text)
         if head is not None and found.head != head:
             raise PgolfError(f"{draft} is of commit {found.head[:12]}, not of {head[:12]!r}")
-        emit(posted(found, as_login, label=label, hint=None if hint is None else sentence(hint)), None)
+        emit(posted(found, as_login, label=label, hint=sentence(hint) if hint else None), None)
 
 
 def pulls(

@@ -167,16 +167,16 @@ def test_a_review_is_handed_on_with_a_hint_that_is_cut_and_no_link(runner: dict[
     (step,) = [step for _, step in CASES if step["name"] == "Lay out what the next jobs get"]
     work = tmp_path / "work"
     (work / "hint").mkdir()
-    (work / "hint" / "hint.json").write_bytes(b"x" * 100_000)
+    (work / "hint" / "smoke.json").write_bytes(b"x" * 100_000)
     (work / "d").write_text("draft")
     (work / "s").write_text("sarif")
     environment = {**runner, "DRAFT": str(work / "d"), "SARIF": str(work / "s")}
     assert run(step, environment, tmp_path).returncode == 0
-    assert (work / "review" / "hint.json").stat().st_size == 65536
+    assert (work / "review" / "smoke.json").stat().st_size == 65536
     for path in (work / "review").iterdir():
         path.unlink()
     (work / "review").rmdir()
-    (work / "hint" / "hint.json").unlink()
-    (work / "hint" / "hint.json").symlink_to("/etc/passwd")
+    (work / "hint" / "smoke.json").unlink()
+    (work / "hint" / "smoke.json").symlink_to("/etc/passwd")
     assert run(step, environment, tmp_path).returncode == 0
     assert sorted(path.name for path in (work / "review").iterdir()) == ["draft.json", "pgolf.sarif"]

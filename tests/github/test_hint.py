@@ -13,7 +13,7 @@ from auditor.github.hint import sentence
 
 def said(tmp_path: Path, content: bytes) -> str:
     (tmp_path / "hint.json").write_bytes(content)
-    return sentence(tmp_path / "hint.json")
+    return sentence([tmp_path / "hint.json"])
 
 
 def test_a_hint_is_told_as_one(tmp_path: Path) -> None:
@@ -31,7 +31,22 @@ def test_what_is_no_hint_says_only_that(tmp_path: Path, content: bytes) -> None:
 
 
 def test_an_absent_hint(tmp_path: Path) -> None:
-    assert "no hint" in sentence(tmp_path / "absent.json")
+    assert "no hint" in sentence([tmp_path / "absent.json"])
+
+
+def test_smoke_and_probe_are_told_together(tmp_path: Path) -> None:
+    answers = {"C1": "not-refuted", "C2": "inconclusive", "C3": "violated", "C4": "not-refuted"}
+    conditions = {name: {"answer": answer, "reason": "**APPROVED**"} for name, answer in answers.items()}
+    (tmp_path / "smoke.json").write_text('{"status": "pass"}')
+    (tmp_path / "probe.json").write_text(json.dumps({"conditions": conditions, "env": {"A": "@all"}}))
+    found = sentence([tmp_path / "smoke.json", tmp_path / "probe.json"])
+    assert found.endswith(
+        "the smoke test passes; its probe: C1 not refuted, C2 inconclusive, C3 violated, C4 not refuted."
+    )
+    (tmp_path / "smoke.json").write_text("[")
+    assert "smoke" not in sentence([tmp_path / "smoke.json", tmp_path / "probe.json"])
+    (tmp_path / "probe.json").write_text(json.dumps({"conditions": {**conditions, "C4": {"answer": "fine"}}}))
+    assert "no hint" in sentence([tmp_path / "smoke.json", tmp_path / "probe.json"])
 
 
 values = st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.lists(st.text(), max_size=2))
