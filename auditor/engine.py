@@ -22,6 +22,7 @@ from auditor.records.data import as_data
 from auditor.submission.claims import stated_scores
 from auditor.submission.logs import of_one_run
 from auditor.submission.model import Submission, code_size
+from auditor.submission.stated import scored_with
 from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import (
     Messages,
@@ -240,6 +241,8 @@ def gather(
     )
     if tree is not None and submission.logs and submission.claims.status != "pending":
         facts = with_log_evidence(facts)
+    elif tree is not None and not submission.logs:
+        facts = with_stated_evidence(facts)
     _ = facts.run
     timings["timeline"] = _since(start)
     return facts
@@ -286,6 +289,21 @@ def with_log_evidence(facts: Facts) -> Facts:
         line = claimed_report(messages, facts.run.reports, claim, logs, earlier)
         facts.headline_line = facts.run.headline_line = line
     return facts
+
+
+def with_stated_evidence(facts: Facts) -> Facts:
+    """Without a log: switch on what adapts the model and what the claimed score is said to be made with."""
+    forced = {}
+    for block in facts.run.skipped:
+        if not facts.index.updates(block.line, block.end_line):
+            continue
+        for node in facts.index.branches:
+            if node.lineno == block.branch_line:
+                names = {name.upper() for name in facts.index.settings(node.test)}
+                reads = [read for name, read in facts.run.config.items() if name in names]
+                if any(r.source.startswith("default") and scored_with(r.name, facts.submission) for r in reads):
+                    forced[block.branch_line] = block.branch
+    return replace(facts, forced=forced, evidence_source="the stated score") if forced else facts
 
 
 def _overridden(facts: Facts) -> set[int]:

@@ -15,6 +15,12 @@ _PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
 """Words that launchers and logging libraries put in front of a line."""
 _LONGEST = 400
 _BETTER = 0.001
+_BITS = re.compile(r"^([^\n]*?)(?<![A-Za-z])bpb[:=] ?([0-4]\.\d{3,})", re.MULTILINE)
+_SAME = 1e-4
+_GAIN = 0.01
+_WINDOW = 0.06
+_STEP = re.compile(r"^step:(\d+)/\d+ ([^\n]*)$", re.MULTILINE)
+_MODEL = re.compile(r"val_bpb:([0-4]\.\d{3,})")
 
 
 def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> list[str]:
@@ -39,6 +45,41 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
             else:
                 found[head.strip()] = min(value, found.get(head.strip(), value))
     return [head for head, value in found.items() if value < best - _BETTER]
+
+
+def foreign_claim(texts: str, claim: float, logs: Sequence[str]) -> str:
+    """How the line begins that prints the claimed number, when a program with these string constants cannot print it.
+
+    What the program prints itself has to be worse in every log, whatever size of the code the logs give.
+    """
+    head, best = "", float("inf")
+    for log in logs:
+        for match in _BITS.finditer(log):
+            words = [word for word in _WORD.findall(match[1]) if word not in _PREFIXED]
+            if len(match[1]) > _LONGEST or not words:
+                continue
+            if all(word in texts for word in words):
+                best = min(best, float(match[2]))
+            elif abs(float(match[2]) - claim) < _SAME:
+                head = match[1].strip()
+    return head if best > claim + _GAIN else ""
+
+
+def beyond_its_model(logs: Sequence[str]) -> tuple[float, float] | None:
+    """The last score of a log, and that of the model when training ended, where one is out of reach of the other.
+
+    A sliding window gives the model up to 0.04 bits; None where a log stays within `_WINDOW`, or does not tell.
+    """
+    found = None
+    for log in logs:
+        steps = [(int(m[1]), m[2]) for m in _STEP.finditer(log)]
+        last = max((step for step, _ in steps), default=0)
+        ends = [float(rest[1]) for step, text in steps if step == last and (rest := _MODEL.search(text))]
+        results = [float(m[2]) for m in _BITS.finditer(log)]
+        if not ends or not results or results[-1] > ends[-1] - _WINDOW:
+            return None
+        found = found or (results[-1], ends[-1])
+    return found
 
 
 def shown_but_uncalled(messages: Messages, index: CallIndex, text: str) -> Iterator[tuple[str, Message]]:

@@ -7,7 +7,8 @@ cannot print (and another size of the code), or whose log shows the messages of 
 that nothing in the script calls. Where a second script scored the saved model, that one is asked. When the claimed
 score itself is printed as a literal number, it is a flag. A claim below one bit per byte is held as well when the
 model alone was seen to make it and the bytes are counted rightly: no model of this size came near, so the data, a leak
-in the model, or a stage that was not read made the score.
+in the model, or a stage that was not read made the score. So is a claim that only a line of another program prints, and
+a score of a program of another size that is far better than its model was at the end of training.
 
 Why it matters
 --------------
@@ -32,9 +33,10 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from auditor.facts import Facts
+from auditor.submission.model import code_size
 from auditor.timeline.events import Place
 from auditor.timeline.evidence import Messages
-from auditor.timeline.provenance import foreign_results, shown_but_uncalled
+from auditor.timeline.provenance import beyond_its_model, foreign_claim, foreign_results, shown_but_uncalled
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
@@ -110,6 +112,13 @@ class NoEvaluation:
         return facts.finding(self, place, message, [], level=level, activation="unknown", anchor=anchor)
 
 
+def _constants(facts: Facts) -> str:
+    """All strings that the script and its modules hold."""
+    trees = [facts.tree, *facts.modules.values()]
+    nodes = (node for tree in trees if tree is not None for node in ast.walk(tree))
+    return "\n".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+
+
 def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
     """Where the script prints the claimed score as a number that is written out in a message."""
     claim = facts.submission.claims.val_bpb
@@ -152,6 +161,18 @@ def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:
     foreign = foreign_results(text, sizes, [log.text for log in submission.logs])
     if foreign and not facts.unreadable:
         yield f"the logs were written by another program: they print `{foreign[0][:80]}`, which this script does not", 1
+    logs = [log.text for log in submission.logs]
+    claim, headline = submission.claims.val_bpb, facts.run.headline
+    if claim is not None and submission.evaluator is None and not facts.unreadable:
+        head = foreign_claim(_constants(facts), claim, logs)
+        if head:
+            yield f"the claimed score was printed by another program: no text of this one begins `{head[:80]}`", 1
+    other = all(size is not None and size not in sizes for size in map(code_size, logs))
+    if other and headline is not None and not headline.deps and not headline.counts:
+        far = beyond_its_model(logs)
+        if far is not None:
+            told = f"their score {far[0]} is out of reach of the model, which had {far[1]} when training ended"
+            yield f"the logs are of a program of another size, and {told}", headline.place.line
     lines = frozenset(line.strip() for line in submission.logs[0].text.splitlines())
     messages = Messages(facts.index, lines)
     for name, message in shown_but_uncalled(messages, facts.index, text):

@@ -56,6 +56,30 @@ def test_one_log_of_its_own_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        ("final val_loss:2.0 val_bpb:1.2000\nwith_lookup val_loss:1.7 val_bpb:1.1000\n", ["hold"]),
+        ("final val_loss:2.0 val_bpb:1.1000\nwith_lookup val_loss:1.7 val_bpb:1.1000\n", []),
+        ("final val_loss:2.0 val_bpb:1.2000\nwith_lookup val_loss:1.7 val_bpb:1.1500\n", []),
+    ],
+    ids=["only another program", "this one too", "not claimed"],
+)
+def test_the_claimed_score_is_of_another_program(log: str, expected: list[str]) -> None:
+    target = replace(submission(PLAIN, log=log), claims=Claims(val_bpb=1.1))
+    assert levels(target) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "trained", "expected"),
+    [(99999, 1.19, ["hold"]), (99999, 1.13, []), (len(PLAIN), 1.19, [])],
+    ids=["out of reach", "a sliding window", "own size"],
+)
+def test_a_score_that_the_model_does_not_come_to(size: int, trained: float, expected: list[str]) -> None:
+    log = f"Code size: {size} bytes\nstep:9/9 val_loss:2.0 val_bpb:{trained:.4f}\nfinal val_loss:2.0 val_bpb:1.1000\n"
+    assert levels(submission(PLAIN, log=log)) == expected
+
+
+@pytest.mark.parametrize(
     ("code", "log", "expected"),
     [
         (PLAIN, "adapting: epoch 0\nfinal val_loss:2.0 val_bpb:1.1\n", ["hold"]),
