@@ -132,6 +132,8 @@ class CountRead:
     """The table, by object."""
     picks: bool = False
     """One entry of the row of a context, exact: the count of one token after it."""
+    normed: bool = False
+    """The entry of the scored token is divided by the sum of the entries of all tokens."""
 
 
 @dataclass

@@ -18,6 +18,7 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     NORMED,
+    PICKED,
     PLACES,
     PROB,
     STATE,
@@ -47,6 +48,7 @@ def gather(self: Library, base: Val, args: Args, kwargs: Kwargs, node: ast.AST) 
         return of_taint(with_flags(scored, PROB, VOCAB), base.loops | index.loops, base.old | index.old)
     if not t.flags & NORMED:
         self.pick_from_hashed(t.counts)
+        t = with_flags(t, PICKED) if t.counts else t
     table = next((o for o in base.objs if o.kind == "tensor"), None)
     return self.table_read(table, Val(taint=t), index, key, node, exact=False)
 

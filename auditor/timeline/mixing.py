@@ -11,6 +11,7 @@ from auditor.timeline.values import (
     CLASS,
     NONE,
     OUTCOME,
+    PICKED,
     SHARE,
     VOCAB,
     Region,
@@ -47,9 +48,16 @@ class Mixing(Flow):
         for number in counts:
             read = self.read_list[number]
             sites = frozenset(r.site for r in read.key)
-            if len(self.count_tables.get(read.object, ())) > len(sites) and not read.target_in_key:
+            hashed = len(self.count_tables.get(read.object, ())) > len(sites)
+            if hashed and not read.target_in_key and not read.normed:
                 read.target_in_key = True
                 read.why = "hashed entries are read for the whole vocabulary, and only that of the target is used"
+
+    def divide_by_sum(self, a: Taint, b: Taint) -> None:
+        """The entry of the scored token is divided by what its row adds up to: a share of a whole distribution."""
+        for number in a.counts if a.flags & PICKED and not b.flags & PICKED and a.counts == b.counts else ():
+            read = self.read_list[number]
+            read.target_in_key, read.normed = False, True
 
     def note_mix(self, a: Taint, b: Taint, node: ast.AST) -> None:
         """The scored token's probability meets a count that was read for that token."""

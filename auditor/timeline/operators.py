@@ -221,6 +221,7 @@ class Operators(Mixing):
         if b.flags & BITS and not b.nll:
             return with_flags(t, BITS)
         if a.counts and a.counts == b.counts:
+            self.divide_by_sum(a, b)
             return with_flags(t, NORMED)  # a row, divided by its sum
         if a.counts and b.counts:
             self.compare_keys(a, b, "divided by")

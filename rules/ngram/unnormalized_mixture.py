@@ -84,7 +84,7 @@ class UnnormalizedMixture:
                     )
                     found.append(facts.finding(self, mix.place, message, path))
                     continue
-                counts = mix.counts & headline.counts
+                counts = {n for n in mix.counts & headline.counts if not timeline.count_reads[n].normed}
                 if mix.pieces or not counts or not mix.scores & headline.scores or mix.place.line in seen:
                     continue
                 seen.add(mix.place.line)
