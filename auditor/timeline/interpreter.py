@@ -5,14 +5,21 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from auditor.timeline import arguments, methods, models, numerics
+from auditor.timeline import arguments, imports, methods, models, numerics
 from auditor.timeline.events import Timeline
 from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.statements import Statements
 from auditor.timeline.unread import KNOWN_LIBRARIES
 from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
 
-__all__ = ["Interpreter", "arguments", "methods", "models", "numerics"]  # the models register themselves when imported
+__all__ = [
+    "Interpreter",
+    "arguments",
+    "imports",
+    "methods",
+    "models",
+    "numerics",
+]  # the models register themselves when imported
 
 
 class Interpreter(Statements):

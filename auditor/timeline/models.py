@@ -406,28 +406,6 @@ def _foreach(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str
     return NONE_VAL
 
 
-def _import(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    """`__import__(name)`: known when the name is; computed names are for `note_unread`."""
-    if not args or not isinstance(args[0].const, str):
-        return None
-    return self.import_module(args[0].const, node) or of_obj(self.lib_object(args[0].const))
-
-
-def _spec(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    """`spec_from_file_location(name, path)`: the sibling module itself stands for its specification."""
-    location = args[1] if len(args) > 1 else kwargs.get("location")
-    file = self.file_key(location) if location is not None else ""
-    return self.import_module(file.removesuffix(".py"), node) if file.endswith(".py") else None
-
-
-def _of_spec(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    known = bool(args) and any(obj.kind == "module" for obj in args[0].objs)
-    return args[0] if known else None
-
-
-PATHS["builtins.__import__"] = PATHS["importlib.import_module"] = _import
-PATHS["importlib.util.spec_from_file_location"] = _spec
-PATHS["importlib.util.module_from_spec"] = _of_spec
 PATHS["threading.Thread"] = PATHS["multiprocessing.Process"] = _thread
 PATHS.update(
     {

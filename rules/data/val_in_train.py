@@ -2,8 +2,9 @@
 
 What it does
 ------------
-Reports three things. A stored copy of the scored text: tokens read from a file are compared with the validation tokens
-at the same positions, and the reported loss is changed where they agree. Training on validation files: the run gives
+Reports three things. A stored copy of the scored text: tokens read from a file, or taken out of validation text that
+the script compressed, are compared with the validation tokens at the same positions, and the reported loss is changed
+where they agree. Training on validation files: the run gives
 the loader of training files a path of validation files, or the files were renamed beforehand. And logs of a training
 set that was split from the document stream at another place than the validation set, so that the two overlap.
 

@@ -3,7 +3,8 @@
 What it does
 ------------
 Reports the line where the probability (or loss) of the scored token is combined with a count that was looked up for
-that token only, so that what is scored need not sum to one over the vocabulary.
+that token only, so that what is scored need not sum to one over the vocabulary; or with what is no probability of that
+token at all: the entropy of the predictions as one of several experts, or a constant larger than a uniform share.
 
 Why it matters
 --------------
@@ -50,6 +51,21 @@ _FULL_ROW = script("""
         return total / count
 """)
 
+_ENTROPY = script("""
+    def evaluate(s, model, val):
+        weights = torch.tensor([0.9, 0.1])
+        total, count = 0.0, 0
+        for start in range(0, val.numel() - s.seq_len, s.seq_len):
+            x, y = window(val, start, s.seq_len)
+            with torch.no_grad():
+                log_p = torch.log_softmax(model.logits(x).float(), dim=-1)
+            own = -log_p.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+            experts = torch.stack([own, -(log_p.exp() * log_p).sum(-1)], dim=-1)
+            total -= (weights.log() - experts).logsumexp(dim=-1).sum().item()
+            count += y.numel()
+        return total / count
+""")
+
 
 class UnnormalizedMixture:
     """Target-only blends."""
@@ -61,6 +77,7 @@ class UnnormalizedMixture:
     rulings: ClassVar[tuple[str, ...]] = ("pr779-c4146407380", "pr1026", "issue1017")
     examples: ClassVar[tuple[Example, ...]] = (
         Example("A count looked up for the target only is mixed in", _WRONG, True),
+        Example("The entropy of the predictions is one of the experts", _ENTROPY, True),
         Example("Whole rows over the vocabulary are mixed before the target is looked at", _FULL_ROW, False),
     )
 
