@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,8 +17,11 @@ from auditor.records import Records, read_records
 from auditor.submission.model import Submission
 from auditor.timeline.events import Place, Timeline
 from auditor.timeline.interpreter import Interpreter
-from auditor.verdict import Activation, Evidence, Finding, Step
+from auditor.verdict import Activation, Evidence, Finding, PgolfError, Step
 
+NATIVE = (".c", ".cc", ".cpp", ".cxx", ".cu", ".rs")
+MAX_NATIVE = 1 << 20
+_NATIVE_MODULE = re.compile(r"\b(?:PYBIND11_MODULE|NB_MODULE|BOOST_PYTHON_MODULE)\s*\(\s*(\w+)")
 MAX_SWITCHES = 8
 """Switches that a finding names."""
 
@@ -54,6 +59,17 @@ class Facts:
     def module_lines(self) -> Mapping[str, list[str]]:
         """Source lines of the sibling modules."""
         return {name: text.split("\n") for name, text in self.module_texts.items()}
+
+    @cached_property
+    def natives(self) -> frozenset[str]:
+        """Python modules that native sources of the submission define."""
+        submission, found = self.submission, set[str]()
+        for path, size in submission.data_files.items():
+            if path.endswith(NATIVE) and size <= MAX_NATIVE:
+                with suppress(PgolfError):
+                    source = submission.tree.read(f"{submission.folder}/{path}".removeprefix("None/"))
+                    found.update(_NATIVE_MODULE.findall(source.decode("utf-8", "replace")))
+        return frozenset(found)
 
     @cached_property
     def run(self) -> Timeline:
@@ -111,9 +127,10 @@ class Facts:
             machine.forced = outcomes
             machine.evidence_source = self.evidence_source
             machine.unreadable = self.unreadable
+            machine.natives = self.natives
             return machine.analyse(tree)
 
-        script = (self.text, *self.module_texts.items(), *self.unreadable.items())
+        script = (self.text, *self.module_texts.items(), *self.unreadable.items(), *sorted(self.natives))
         light = (tuple(env.items()), argv, explore, tuple(outcomes.items()), self.evidence_source)
         timeline = self.memory.once(("timeline", script, light), interpret)
         return replace(timeline, headline_line=self.headline_line)

@@ -187,7 +187,7 @@ class Library(Unread):
             result = handler(self, args, kwargs, node, path) if handler is not None else None
             return result if result is not None else self.apply_unknown(args, kwargs, node)
         self.note_outside(path, args, node)
-        native = self.native_module(path)
+        native = self.native_module(path, args, kwargs, node)
         if native is not None:
             return native
         if handler is not None:

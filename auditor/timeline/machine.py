@@ -67,6 +67,7 @@ class Machine(Evaluator):
         "explore",
         "forced",
         "evidence_source",
+        "natives",
         "timeline",
         "frame",
         "dead",
@@ -150,6 +151,8 @@ class Machine(Evaluator):
         self.forced: dict[int, bool] = {}
         """Outcome of branches, by line of the `if`, that the logs prove."""
         self.evidence_source = "log"
+        self.natives: frozenset[str] = frozenset()
+        """Modules that native sources of the submission define."""
         self.timeline = Timeline()
         self.frame: Frame
         self.dead = False

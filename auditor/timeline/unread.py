@@ -9,7 +9,7 @@ from auditor.timeline.network import CALLS, COMMANDS, harmless, of_command
 from auditor.timeline.recorder import COMPUTED_ATTRIBUTE
 from auditor.timeline.registry import Args, Kwargs
 from auditor.timeline.training import Training
-from auditor.timeline.values import DIFF, Val, of_obj
+from auditor.timeline.values import DIFF, Taint, Val, of_obj
 
 COMPUTED = frozenset({"builtins.exec", "builtins.eval", "builtins.__import__", "importlib.import_module"})
 KNOWN_LIBRARIES = sys.stdlib_module_names | {
@@ -95,9 +95,13 @@ class Unread(Training):
             self.effect()
             self.workers[getattr(node, "lineno", 0)] = " ".join(words)[:80]
 
-    def native_module(self, path: str) -> Val | None:
-        """An extension that is compiled when the script runs; its functions are unread."""
-        return of_obj(self.lib_object(NATIVE_CODE)) if path in COMPILED else None
+    def native_module(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Val | None:
+        """An extension that is compiled when the script runs, or what one of the submission gives; they are unread."""
+        if path.partition(".")[0] in self.natives:
+            self.note_unread(f"{NATIVE_CODE}.{path}", args, kwargs, node)
+        elif path not in COMPILED:
+            return None
+        return of_obj(self.lib_object(NATIVE_CODE))
 
     def computed_attribute(self, base: Val) -> Val | None:
         """`getattr(x, name)` with a name that is not known, of something that can learn or score."""
@@ -119,8 +123,8 @@ class Unread(Training):
             given_losses = any(t.nll for t in contents)
             if library == COMPUTED_ATTRIBUTE and given_tokens:
                 reason = "an attribute whose name is computed when the script runs is given validation tokens"
-            elif library == NATIVE_CODE and given_tokens:
-                reason = "native code, compiled when the script runs, is given validation tokens"
+            elif library == NATIVE_CODE and any(_is_ids(t) for t in contents):
+                reason = "native code, compiled for the script, is given validation tokens"
             elif given_tokens and given_model:
                 reason = f"`{path}` is given the model and validation tokens, and is not in the submission"
             elif given_losses and any(t.toks and not t.nll and not t.flags & DIFF for t in contents):
@@ -145,3 +149,8 @@ class Unread(Training):
                     f"`{name}` scores validation tokens under the decorator `{path}`, which is not in the submission"
                 )
                 self.timeline.opaque.append((line, reason))
+
+
+def _is_ids(t: Taint) -> bool:
+    """Validation tokens themselves, not what the model makes of them."""
+    return not t.flags & DIFF and any(r.split == "val" for r in t.toks)

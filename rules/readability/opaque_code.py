@@ -2,7 +2,8 @@
 
 What it does
 ------------
-Holds a submission whose code does not unpack, runs computed text or spends the analysis budget. The message says what
+Holds a submission whose code does not unpack, runs computed text, hands validation tokens to native code that it brings
+along, or spends the analysis budget. The message says what
 to look at.
 
 Why it matters
@@ -40,6 +41,19 @@ _PLAIN = script("""
 """)
 
 
+_NATIVE = script("""
+    def evaluate(s, model, val):
+        from mixing import Hints
+        hints = Hints(s.vocab)
+        hints.set_tokens(val.numpy())
+        tilt = torch.zeros(val.numel())
+        hints.fill(tilt)
+        return plain_eval(s, model, val)
+""")
+
+_SOURCES = (("mixing.cpp", "NB_MODULE(mixing, m) { nb::class_<Hints>(m); }"),)
+
+
 class OpaqueCode:
     """Code that could not be followed."""
 
@@ -51,6 +65,8 @@ class OpaqueCode:
     examples: ClassVar[tuple[Example, ...]] = (
         Example("The program is not in the file", _HIDDEN, True),
         Example("A plain evaluation", _PLAIN, False),
+        Example("An extension of the submission gives hints for the tokens", _NATIVE, True, files=_SOURCES),
+        Example("An installed package of that name, for all that is known", _NATIVE, False),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
