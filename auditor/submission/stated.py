@@ -24,10 +24,9 @@ def scored_with(switch: str, submission: Submission) -> bool:
     if claim is None or len(parts) != 1 or len(parts[0]) < _SHORTEST:
         return False
     name = re.compile(rf"(?<![A-Za-z]){parts[0]}(?![A-Za-z])", re.IGNORECASE)
-    denied = re.compile(
-        rf"\b(?:no|not|non|without|w/o|off|disabled?|pre|before|skips?)\b[\s:-]*{parts[0]}|{parts[0]}\W{{0,3}}(?:0|off|no)\b",
-        re.IGNORECASE,
-    )
+    before = r"(?:no|not|non|without|w/o|off|disabled?|pre|before|skips?)"
+    after = r"(?:0|off|no|false|disabled)"
+    denied = re.compile(rf"\b{before}\b[\s:-]*{parts[0]}|{parts[0]}\w*\W{{0,3}}{after}\b", re.IGNORECASE)
     for sentence in _sentences(submission):
         numbers = [float(number) for number in _NUMBER.findall(sentence)]
         if numbers and abs(min(numbers) - claim) < _SAME and name.search(sentence) and not denied.search(sentence):

@@ -36,6 +36,7 @@ CODE = script("""
         ("Score 1.1100 without TTT.", False),
         ("Score 1.1100 (TTT=0).", False),
         ("Before TTT 1.1100.", False),
+        ("val_bpb = 1.1100 with `TTT_ENABLED=0` as shipped", False),
         ("1.1100; TTT would give 1.0800.", False),
         ("TTT is described below.\nScore 1.1100.", False),
         ("Attention: 1.1100 with ATTTENTION.", False),
