@@ -44,6 +44,8 @@ NESTED = 4
 """How deep branches that only the log shows may lie in each other: each is seen once the outer one is on."""
 MIN_HEADS = 5
 SIBLING_BYTES = 4 << 20
+OFF = frozenset(["0", "0.0", "false", "none", ""])
+"""Values that switch something off."""
 
 
 class Rule(Protocol):
@@ -301,7 +303,8 @@ def with_stated_evidence(facts: Facts) -> Facts:
             if node.lineno == block.branch_line:
                 names = {name.upper() for name in facts.index.settings(node.test)}
                 reads = [read for name, read in facts.run.config.items() if name in names]
-                if any(r.source.startswith("default") and scored_with(r.name, facts.submission) for r in reads):
+                off = [read for read in reads if read.value.lower() in OFF]
+                if off and all(r.source.startswith("default") and scored_with(r.name, facts.submission) for r in off):
                     forced[block.branch_line] = block.branch
     return replace(facts, forced=forced, evidence_source="the stated score") if forced else facts
 

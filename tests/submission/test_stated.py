@@ -57,3 +57,12 @@ def test_the_texts_of_submission_json_count() -> None:
     target = replace(submission(CODE), submission_json={"blurb": "10 epochs TTT, val_bpb=1.1100"})
     assert scored_with("USE_TTT", replace(target, claims=Claims(val_bpb=1.11)))
     assert not scored_with("TTT_LORA_RANK", replace(target, claims=Claims(val_bpb=1.11)))
+
+
+def test_another_switch_that_is_off_is_not_turned_on_with_it() -> None:
+    code = CODE.replace(
+        'int(os.environ.get("TTT_ENABLED", "0"))',
+        'int(os.environ.get("TTT_ENABLED", "1")) and int(os.environ.get("TTT_AHEAD", "0"))',
+    )
+    target = replace(submission(code), readme="With TTT 1.1100.", claims=Claims(val_bpb=1.11))
+    assert audit(target, catalogue()).verdict == "clean"
