@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
-from auditor.timeline import arguments, imports, methods, models, numerics
+from auditor.timeline import arguments, copies, imports, methods, models, numerics
 from auditor.timeline.events import Timeline
 from auditor.timeline.frames import BudgetSpent, Frame
 from auditor.timeline.statements import Statements
@@ -15,6 +15,7 @@ from auditor.timeline.values import UNKNOWN, Obj, Val, constant, of_obj
 __all__ = [
     "Interpreter",
     "arguments",
+    "copies",
     "imports",
     "methods",
     "models",

@@ -103,6 +103,7 @@ class Machine(Evaluator):
         "choosing",
         "gates",
         "count_tables",
+        "copy_sites",
         "gate",
         "scored_at",
         "keeping",
@@ -198,6 +199,8 @@ class Machine(Evaluator):
         self.gates: dict[tuple[Any, ...], Gate] = {}
         self.count_tables: dict[int, frozenset[int]] = {}
         """Tables, by object, that take in validation tokens: where the token ids of hashed keys are read."""
+        self.copy_sites: dict[tuple[int, int], object] = {}
+        """What stands for the site of a copy: by the call (of `copy.deepcopy`) and the object copied."""
         self.gate = NONE
         """What the tests of the unknown branches around us are made from."""
         self.scored_at: dict[int, set[Linear]] = {}

@@ -300,22 +300,6 @@ def _setattr(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str
     return NONE_VAL
 
 
-def _deepcopy(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
-    if not args or len(args[0].objs) != 1:
-        return args[0] if args else None
-    source = args[0].objs[0]
-    if source.kind not in ("inst", "libmod", "tensor", "list", "dict"):
-        return args[0]
-    obj = self.alloc(source.kind, source.name, node, node=source.node, extra=source.extra)
-    obj.fields = dict(source.fields)
-    obj.elem = source.elem
-    obj.content = source.content
-    updates = self.states_of(source)
-    if source in self.states:
-        self.states[obj] = updates
-    return Val(objs=(obj,), taint=args[0].taint)
-
-
 def _partial(self: Library, args: Args, kwargs: Kwargs, node: ast.AST, path: str) -> Val | None:
     obj = self.alloc("partial", "partial", node)
     obj.extra = (args, kwargs)
@@ -456,8 +440,6 @@ PATHS.update(
         "builtins.globals": _globals,
         "builtins.setattr": _setattr,
         "builtins.identity": _identity,
-        "copy.deepcopy": _deepcopy,
-        "copy.copy": _deepcopy,
         "collections.defaultdict": _defaultdict,
         "collections.Counter": _defaultdict,
         "collections.OrderedDict": _dict,

@@ -1,4 +1,4 @@
-"""Models of library functions and methods, by name; `models`, `numerics` and `methods` fill the tables."""
+"""Models of library functions and methods, by name; `models`, `copies`, `numerics` and `methods` fill the tables."""
 
 from __future__ import annotations
 
