@@ -161,6 +161,8 @@ class Choice:
     order: int = 0
     loaded: bool = False
     """What was kept is loaded as weights."""
+    stack: int = 0
+    """Loops (bits) around the choice."""
 
 
 @dataclass
@@ -269,6 +271,8 @@ class Timeline:
     fetches: list[Fetch] = field(default_factory=list)
     trained: Moment | None = None
     """The last step of an optimiser on other than validation tokens."""
+    trained_in: int = 0
+    """Loops (bits) around such steps."""
     saved: Moment | None = None
     """The last time that weights were written to a file or buffer."""
     restored: Moment | None = None

@@ -280,7 +280,8 @@ class Recorder(Machine):
         key = (id(node), self.frame.ctx)
         found = self.choices.get(key)
         if found is None:
-            self.choices[key] = Choice(self.place(getattr(node, "lineno", 0)), t.nll, parts, self.tick())
+            place = self.place(getattr(node, "lineno", 0))
+            self.choices[key] = Choice(place, t.nll, parts, self.tick(), stack=self.active)
         else:
             found.scores |= t.nll
             found.parts |= parts

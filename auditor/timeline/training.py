@@ -43,6 +43,7 @@ class Training(Files):
         """`optimizer.step()`: the pending gradient reaches the parameters."""
         if not self.pending:
             self.timeline.trained = self.moment(node)
+            self.timeline.trained_in |= self.active
             return
         holders = obj.extra or tuple(self.val_models)
         self.apply_pending(holders, obj.name, node)

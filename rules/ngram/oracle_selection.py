@@ -3,8 +3,9 @@
 What it does
 ------------
 Reports the line where, of several losses of the same token, chunk or document (from several passes, epochs,
-temperatures or predictors), the smaller one is kept and counted. A choice between whole evaluations, or between weights
-by their validation score, is a warning.
+temperatures or predictors), the smaller one is kept and counted; or where settings or weights are searched by their
+validation score: a loop over candidates, each scored on the same validation tokens, with no training in between. Any
+other choice between whole evaluations, or between weights by their validation score, is a warning.
 
 Why it matters
 --------------
@@ -15,12 +16,12 @@ is legal.
 What helps
 ----------
 Fix the choice before the token is known: by the prefix alone, such as by the entropy of the model, or by weights that
-the prefix decides.
+the prefix decides. Search settings on training tokens.
 
 Limits
 ------
-A choice between whole evaluations is followed to the weights that are loaded by it, not through files, and no ruling
-forbids it.
+A choice between whole evaluations is followed to the weights that are loaded by it, not through files. No ruling
+forbids the choice between two evaluations, or between checkpoints of the training.
 """
 
 from __future__ import annotations
@@ -63,6 +64,16 @@ _PER_CHUNK = script("""
             count += 1
         return total / count
 """)
+_SEARCHED = script("""
+    def evaluate(s, model, val):
+        best, kept = float("inf"), 1.0
+        for model.sharpness in (0.9, 1.0, 1.1):
+            loss = plain_eval(s, model, val)
+            if loss < best:
+                best, kept = loss, model.sharpness
+        print(f"temperature {1 / kept:.2f}")
+        return best
+""")
 _BY_ENTROPY = script("""
     def evaluate(s, model, val):
         total, count = torch.zeros(()), 0
@@ -88,6 +99,7 @@ class OracleSelection:
     examples: ClassVar[tuple[Example, ...]] = (
         Example("The smaller loss over three temperatures, token by token", _PER_TOKEN, True),
         Example("The best temperature for each chunk", _PER_CHUNK, True),
+        Example("The temperature with the best validation score", _SEARCHED, True),
         Example("The temperature is chosen by the entropy of the model", _BY_ENTROPY, False),
     )
 
@@ -101,15 +113,23 @@ class OracleSelection:
             for choice in timeline.choices:
                 if choice.parts and headline.chosen_parts and choice.scores & headline.scores:
                     return [self._finding(facts, choice, headline)]
-            for choice in timeline.choices:
-                reaches = headline.chosen_whole and choice.scores & headline.scores
-                if not choice.parts and (reaches or (choice.loaded and choice.order < headline.order)):
-                    return [self._finding(facts, choice, headline)]
-            return []
+            whole = [
+                choice
+                for choice in timeline.choices
+                if not choice.parts
+                and (
+                    (headline.chosen_whole and choice.scores & headline.scores)
+                    or (choice.loaded and choice.order < headline.order)
+                )
+            ]
+            for choice in whole:
+                if _searched(timeline, choice):
+                    return [self._finding(facts, choice, headline, searched=True)]
+            return [self._finding(facts, choice, headline) for choice in whole[:1]]
 
         return facts.graded(query)
 
-    def _finding(self, facts: Facts, choice: Choice, headline: ReportEvent) -> Finding:
+    def _finding(self, facts: Facts, choice: Choice, headline: ReportEvent, *, searched: bool = False) -> Finding:
         path = [
             facts.step(choice.place, "source: the candidate with the smaller loss is kept"),
             facts.step(headline.place, "sink: the score is reported"),
@@ -117,5 +137,20 @@ class OracleSelection:
         if choice.parts:
             message = "Of several losses of the same tokens the smaller one is kept, and the reported score counts it."
             return facts.finding(self, choice.place, message, path)
+        if searched:
+            message = "Settings or weights are searched by their score on the validation tokens that are then reported."
+            return facts.finding(self, choice.place, message, path)
         message = "Validation scores choose between evaluations or weights, and the reported score is the chosen one's."
         return facts.finding(self, choice.place, message, path, level="warning")
+
+
+def _searched(timeline: Timeline, choice: Choice) -> bool:
+    """Whether the choice is made in a loop that scores the same tokens in every turn and trains nothing in between."""
+    loops = choice.stack & ~timeline.trained_in
+    for score in timeline.scores:
+        moving = 0
+        for region in score.regions:
+            moving |= region.loops
+        if score.number in choice.scores and score.stack & loops & ~moving:
+            return True
+    return False
