@@ -163,6 +163,8 @@ class Choice:
     """What was kept is loaded as weights."""
     stack: int = 0
     """Loops (bits) around the choice."""
+    loaded_in: int = 0
+    """Loops (bits) around such loads."""
 
 
 @dataclass
@@ -277,6 +279,8 @@ class Timeline:
     """The last time that weights were written to a file or buffer."""
     restored: Moment | None = None
     """The last time before the end that weights were set from a state dict or a file, or a new model was made."""
+    restored_in: int = 0
+    """Loops (bits) around such times."""
     sorted_loops: int = 0
     """Loops (bits) that walk through validation tokens in the order of a sorted list."""
     filled_in: int = -1

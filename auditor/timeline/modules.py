@@ -225,6 +225,7 @@ class Modules(Summaries):
         if t.flags & WHOLE:
             for choice in self.choices.values():
                 choice.loaded |= not choice.parts
+                choice.loaded_in |= self.active
         upd = t.upd
         if any(r.split == "val" for r in t.toks) and not t.flags & GRAD:
             event = self.update_event("statistic", node, t.toks)

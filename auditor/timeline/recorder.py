@@ -301,6 +301,7 @@ class Recorder(Machine):
     def note_restored(self, node: ast.AST) -> None:
         """Weights are set, or a new model is made."""
         self.timeline.restored = self.moment(node)
+        self.timeline.restored_in |= self.active
 
     def note_opaque(self, node: ast.AST, reason: str) -> None:
         """Code that is not followed, for the reader."""

@@ -145,8 +145,12 @@ class OracleSelection:
 
 
 def _searched(timeline: Timeline, choice: Choice) -> bool:
-    """Whether the choice is made in a loop that scores the same tokens in every turn and trains nothing in between."""
-    loops = choice.stack & ~timeline.trained_in
+    """Whether the choice is made in a loop that scores the same tokens in every turn and trains nothing in between.
+
+    Weight sets that were made before the loop and are loaded one by one are candidates, not a search: in a search, what
+    is loaded hangs on what was chosen before.
+    """
+    loops = choice.stack & ~timeline.trained_in & (~timeline.restored_in | choice.loaded_in)
     for score in timeline.scores:
         moving = 0
         for region in score.regions:
