@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from auditor.program.index import CallIndex
 from auditor.submission.model import code_size
@@ -16,6 +16,7 @@ _PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
 _LONGEST = 400
 _BETTER = 0.001
 _BITS = re.compile(r"^([^\n]*?)(?<![A-Za-z])bpb[:=] ?([0-4]\.\d{3,})", re.MULTILINE)
+_NUMBER = re.compile(r"\d[\d.,]*")
 _SAME = 1e-4
 _GAIN = 0.01
 _WINDOW = 0.06
@@ -47,10 +48,11 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
     return [head for head, value in found.items() if value < best - _BETTER]
 
 
-def foreign_claim(texts: str, claim: float, logs: Sequence[str]) -> str:
+def foreign_claim(text: str, texts: Callable[[], str], claim: float, logs: Sequence[str]) -> str:
     """How the line begins that prints the claimed number, when a program with these string constants cannot print it.
 
-    What the program prints itself has to be worse in every log, whatever size of the code the logs give.
+    What the program prints itself has to be worse in every log, whatever size of the code the logs give. `texts` gives
+    the constants; it is only asked for a line that does not stand in the program, number for number, as it is printed.
     """
     head, best = "", float("inf")
     for log in logs:
@@ -58,7 +60,7 @@ def foreign_claim(texts: str, claim: float, logs: Sequence[str]) -> str:
             words = [word for word in _WORD.findall(match[1]) if word not in _PREFIXED]
             if len(match[1]) > _LONGEST or not words:
                 continue
-            if all(word in texts for word in words):
+            if all(part in text for part in _NUMBER.split(match[1])) or all(word in texts() for word in words):
                 best = min(best, float(match[2]))
             elif abs(float(match[2]) - claim) < _SAME:
                 head = match[1].strip()

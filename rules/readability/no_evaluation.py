@@ -30,9 +30,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import ClassVar
 
 from auditor.facts import Facts
+from auditor.program.index import texts
 from auditor.submission.model import code_size
 from auditor.timeline.events import Place
 from auditor.timeline.evidence import Messages
@@ -115,8 +117,7 @@ class NoEvaluation:
 def _constants(facts: Facts) -> str:
     """All strings that the script and its modules hold."""
     trees = [facts.tree, *facts.modules.values()]
-    nodes = (node for tree in trees if tree is not None for node in ast.walk(tree))
-    return "\n".join(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    return "\n".join(text for tree in trees if tree is not None for text in texts(tree))
 
 
 def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
@@ -164,7 +165,7 @@ def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:
     logs = [log.text for log in submission.logs]
     claim, headline = submission.claims.val_bpb, facts.run.headline
     if claim is not None and submission.evaluator is None and not facts.unreadable:
-        head = foreign_claim(_constants(facts), claim, logs)
+        head = foreign_claim(text, cache(lambda: _constants(facts)), claim, logs)
         if head:
             yield f"the claimed score was printed by another program: no text of this one begins `{head[:80]}`", 1
     other = all(size is not None and size not in sizes for size in map(code_size, logs))
