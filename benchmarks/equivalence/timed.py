@@ -134,8 +134,8 @@ def main() -> None:
     if "reference" in sides:
         work["reference"] = reference_work(config, text)
     seconds: dict[str, dict[str, list[float]]] = {side: {kind: [] for kind in work[side]} for side in work}
-    for number in range(rounds + 1):  # the first is to warm up
-        for kind in ("training step", "flat", "sliding", "ttt"):
+    for kind in ("training step", "flat", "sliding", "ttt"):
+        for number in range(rounds + 1):  # the first is to warm up
             for side in sorted(work, reverse=bool(number % 2)):
                 started = time.process_time()
                 work[side][kind]()
