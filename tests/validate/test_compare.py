@@ -122,7 +122,7 @@ def test_other_gpus_compare_the_score_where_the_steps_agree(opened: Submission) 
     slow = replace(one, ended="over-time", reason="training: ended after 661.0 s by our clock")
     assert rows_of(opened, slow, gpus=("NVIDIA H200",))[0] == "undecided"
     _, rows = rows_of(opened, replace(one, steps=2_000), gpus=("NVIDIA H200",))
-    assert rows["val_bpb"].note == "2,000 steps, 13,000 in the reported run"
+    assert rows["val_bpb"].note == "2,000 steps, 13,001 in the reported run"
 
 
 def test_scores_on_another_split_are_not_compared(opened: Submission) -> None:
