@@ -1,8 +1,8 @@
 """The run command of a README or run script: environment, processes and arguments.
 
 READMEs give several commands: downloads, smoke runs, ablations. The one that reproduces the headline
-is taken to be the one that starts the scored script on most processes, in a section about running
-rather than about ablations; among equals the first. Nothing is executed; a variable whose value is not
+is taken to be the one that starts the scored script on most processes, in a section (and under a comment) about
+running rather than about ablations; among equals the first. Nothing is executed; a variable whose value is not
 written out (`SEED=$SEED`, `SEED=<seed>`) is left out.
 """
 
@@ -29,6 +29,11 @@ _SIDE = re.compile(
 )
 _SIDE_LEAD = re.compile(r"overrid|if needed|ablat|smoke|disabl|turn(?:ed)? off", re.IGNORECASE)
 """What the sentence right above a block says of it."""
+_SIDE_COMMENT = re.compile(
+    r"ablat|smoke|quick ?test|debug|sanity|\bbaseline\b|\bcontrol\b|without|disabl|turn(?:ed)? off|dry[- ]run",
+    re.IGNORECASE,
+)
+"""What a comment right above a command says of it; on how many processes it runs, the command says itself."""
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _POWERSHELL = re.compile(r"\$env:([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)", re.IGNORECASE)
 _YAML_ENTRY = re.compile(r"-?\s*([A-Z][A-Z0-9_]{2,})\s*:\s+(\S.*)")
@@ -129,7 +134,7 @@ def _headline_command(found: list[_Found], source: str) -> RunCommand:
 def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
     """Every line that starts one of the scripts, with the assignments in force there."""
     block_env: dict[str, str] = {}
-    lead = ""
+    lead = comment = ""
     loop: dict[str, str] = {}
     in_fence = source.endswith(RUN_SCRIPTS)
     section = source.rpartition("/")[2] if in_fence else ""
@@ -138,8 +143,10 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
         if not in_fence and line.strip() and not _FENCE.match(line):
             lead = line.strip() if line.rstrip().endswith(":") else ""
         if _FENCE.match(line):
-            in_fence, block_env, loop = not in_fence, {}, {}
+            in_fence, block_env, loop, comment = not in_fence, {}, {}, ""
             continue
+        if in_fence and (not line.strip() or line.lstrip().startswith("#")):
+            comment = line.strip()
         heading = None if in_fence else _HEADING.match(line)
         if heading:
             section, block_env, listed = heading[1].strip()[:120], {}, {}
@@ -169,7 +176,9 @@ def _commands(text: str, names: set[str], source: str) -> Iterator[_Found]:
                 argv=argv,
                 nproc=nproc,
                 launcher=any(word.rsplit("/", 1)[-1] in _LAUNCHERS or "distributed.run" in word for word in rest),
-                side=bool(_SIDE.search(section) or (in_fence and _SIDE_LEAD.search(lead))),
+                side=bool(
+                    _SIDE.search(section) or _SIDE_COMMENT.search(comment) or (in_fence and _SIDE_LEAD.search(lead))
+                ),
                 bare=not in_fence and len(rest) == 1 and not env,
                 section=section,
                 source=source,

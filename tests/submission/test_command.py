@@ -93,6 +93,20 @@ def test_a_block_that_shows_how_to_override_does_not_speak_for_the_headline() ->
     assert read_command(text.replace("Override with variables if needed", "The record"), NAMES).env == {"TTT": "0"}
 
 
+@pytest.mark.parametrize("comment", ["# Ablation: no cache", "# control, cache disabled", "# baseline", "# smoke test"])
+def test_a_command_under_a_comment_on_another_run_does_not_speak_for_the_headline(comment: str) -> None:
+    plain, other = "torchrun --nproc_per_node=8 train_gpt.py", "CACHE=0 torchrun --nproc_per_node=8 train_gpt.py"
+    for commands in ((plain, "", comment, other), (comment, other, "", plain)):
+        assert read_command(fenced(*commands), NAMES).env == {}
+
+
+def test_a_comment_on_hardware_does_not_outweigh_a_mention_of_the_script() -> None:
+    text = (
+        fenced("# 1xA100, local data", "A=1 torchrun --nproc_per_node=1 train_gpt.py") + "\n\n- `train_gpt.py`: all\n"
+    )
+    assert read_command(text, NAMES).env == {"A": "1"}
+
+
 def test_the_first_of_equal_commands_is_taken() -> None:
     text = fenced("SEED=1 torchrun --nproc_per_node=8 train_gpt.py", "SEED=2 torchrun --nproc_per_node=8 train_gpt.py")
     assert read_command(text, NAMES).env == {"SEED": "1"}
