@@ -244,6 +244,9 @@ class Subscripts(Operators):
             name = obj.name if obj is not None else "table"
             read = self.count_read(node, obj, name, key, exact, self.key_line(node), pieces=pieces)
             counts = counts | frozenset((read.number,))
+        elif upd and not exact and not t.flags & DIFF and self.is_pair(index):
+            read = self.count_read(node, obj, "row", key, True, self.key_line(node), picks=True)
+            counts = counts | frozenset((read.number,))
         elif not (text or value.objs or (row.flags | t.flags) & DIFF) and any(r.split == "val" for r in row.toks):
             read = self.count_read(node, obj, "row", join_taint(row, key), exact, self.key_line(node), picks=True)
             counts = counts | frozenset((read.number,))
@@ -266,6 +269,12 @@ class Subscripts(Operators):
         nll = t.nll | key.nll
         out = taint(t.toks | key.toks, upd, deps | key.deps, nll, counts | key.counts, flags, crossings, gates)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
+
+    def is_pair(self, index: Val) -> bool:
+        """Whether an index of several parts holds a token and the one after it: an entry of the row of a context."""
+        parts = [self.content(item).toks for item in index.items or ()]
+        shifts = [{r.shift for r in toks if r.split == "val"} for toks in parts]
+        return {0} in shifts and {1} in shifts
 
     def is_present(self, key: Taint) -> bool:
         """Whether a key holds tokens of the present iteration, not only ones that earlier iterations set aside."""
