@@ -25,6 +25,7 @@ from auditor.submission.model import Submission, code_size
 from auditor.submission.stated import scored_with
 from auditor.submission.unpack import unpack
 from auditor.timeline.evidence import (
+    CLAIM_SPREAD,
     Messages,
     claimed_lines,
     claimed_report,
@@ -280,8 +281,9 @@ def with_log_evidence(facts: Facts) -> Facts:
         if run.headline is not None and _same_program(log.text, facts):
             finals = [r.place.line for r in run.reports if r.bits and r.order > run.headline.order * 0.4]
             updating = [b for b in run.taken if facts.index.updates(b.line, b.end_line)]
-            for block in not_executed(messages, updating, finals):
-                forced[block.branch_line] = not block.branch
+            missing = not_executed(messages, updating, finals)
+            if missing and not _better_than_logs(facts):
+                forced.update((block.branch_line, not block.branch) for block in missing)
         forced = {line: outcome for line, outcome in forced.items() if line not in chosen}
         if forced == facts.forced:
             break
@@ -313,6 +315,13 @@ def _overridden(facts: Facts) -> set[int]:
     """Lines of branches that test what the user set: `--env` is stronger than any log."""
     given = spelled(name for name, (_, source) in facts.settings.items() if source == "--env")
     return {node.lineno for node in facts.index.branches if given & facts.index.settings(node.test)} if given else set()
+
+
+def _better_than_logs(facts: Facts) -> bool:
+    """Whether the claimed score is far below all that the logs print: what they lack, the claimed run may have had."""
+    claim = facts.submission.claims.val_bpb
+    printed = [score.val_bpb for _, run in facts.records.runs for score in run.scores]
+    return claim is not None and bool(printed) and claim < min(printed) - CLAIM_SPREAD
 
 
 def _same_program(log: str, facts: Facts) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import os.path
+from fnmatch import fnmatchcase
 from typing import Any
 
+from auditor.program.index import texts
 from auditor.program.linear import ZERO
 from auditor.timeline.objects import Objects
 from auditor.timeline.values import (
@@ -40,6 +42,10 @@ _TEXTS = (".csv", ".json", ".jsonl", ".log", ".md", ".tsv", ".txt")
 """Endings of files that a program does not load its weights from."""
 
 _VAL_WORDS = ("val", "valid", "validation")
+_SPLITS = ("train", "fineweb_train", "fineweb_val", *_VAL_WORDS)
+
+_SHARDS = ("fineweb_train_000000.bin", "fineweb_val_000000.bin")
+"""Files of both splits, as the challenge names them."""
 
 
 class Files(Objects):
@@ -79,7 +85,13 @@ class Files(Objects):
         """Files are recognised by their path: the data contract of the challenge names the split in it."""
         if not isinstance(text, str):
             return NONE
-        return taint(flags=flags) if (flags := _split_flags(text)) else NONE
+        if flags := _split_flags(text):
+            return taint(flags=flags)
+        return taint(flags=PATH_VAL | PATH_TRAIN) if _covers_both(text) and not self.sorts_files() else NONE
+
+    def sorts_files(self) -> bool:
+        """Whether the script holds the bare name of a split, by which it may pick the files of one of them."""
+        return any(text.strip("_") in _SPLITS for text in texts(self.frame.globals.node))
 
     def open_file(self, path: Val) -> Val:
         """`open(path)`: a handle that remembers the path."""
@@ -170,6 +182,14 @@ def _split_flags(text: str) -> int:
     if not (lowered.endswith((".bin", ".npy", ".parquet", ".zst", ".raw", "*")) or "fineweb" in text or "*" in name):
         return 0
     return flags
+
+
+def _covers_both(text: str) -> bool:
+    """Whether a pattern (`fineweb_*.bin`) takes in the shards of both splits, and not any file."""
+    if "*" not in text:
+        return False
+    name = os.path.basename(text)
+    return all(fnmatchcase(shard, name) for shard in _SHARDS) and not fnmatchcase("other.bin", name)
 
 
 def _is_split(name: str, words: tuple[str, ...]) -> bool:
