@@ -62,7 +62,7 @@ def assemble_choice(pull: Pull, choice: Choice) -> Submission:
         data_files=_data_files(tree, folder, files, choice.script, {log.path for log in logs}),
         readme=readme,
         submission_json=declared,
-        logs=claimed_first(logs, claims.val_bpb, raw or ""),
+        logs=claimed_first(logs, claims.val_bpb, raw or "", len(code)),
         command=command,
         claims=claims,
         notes=tuple(notes),

@@ -160,15 +160,22 @@ def _echo_end(lines: list[str], start: int, script_lines: Collection[str]) -> in
     return last + 1
 
 
-def claimed_first(logs: Sequence[Log], claim: float | None, declared: str = "") -> tuple[Log, ...]:
+def claimed_first(
+    logs: Sequence[Log], claim: float | None, declared: str = "", size: int | None = None
+) -> tuple[Log, ...]:
     """The logs in their order, but those that end with the claimed number come first (RULES, trap 23).
 
     The number may be a mean: then those that end with the score of a seed, as `submission.json` declares it.
+    Of equals the log of another program, by its code size against the script's `size` in bytes, comes last.
     """
     if claim is None or len(logs) < 2:
         return tuple(logs)
     claims = [claim, *(float(m[2]) for m in _DECLARED.finditer(declared) if not _OTHER_STAGE.search(m[1]))]
-    return tuple(sorted(logs, key=lambda log: not any(_ends_with(log.text, number) for number in claims)))
+
+    def rank(log: Log) -> tuple[bool, bool]:
+        return not any(_ends_with(log.text, number) for number in claims), log.code_size not in (None, size)
+
+    return tuple(sorted(logs, key=rank))
 
 
 def _ends_with(text: str, claim: float) -> bool:

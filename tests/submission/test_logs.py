@@ -246,6 +246,14 @@ def test_a_log_that_ends_with_the_claimed_score_of_a_seed_comes_first() -> None:
     assert claimed_first([old, new], 1.2, declared.replace("1.23456789", "1.12345678")) == (old, new)
 
 
+def test_a_log_of_another_program_comes_last_of_equals() -> None:
+    old = Log("a.log", "Code size: 900 bytes\nadapted val_bpb:1.1193", {})
+    own = Log("b.log", "Code size: 1,000 bytes\nadapted val_bpb:1.1204\nafresh val_bpb:1.1172", {})
+    assert claimed_first([old, own], 1.1164, size=1000) == (own, old)
+    assert claimed_first([old, own], 1.1193, size=1000) == (old, own), "the claimed number is stronger"
+    assert claimed_first([old, own], 1.1164, size=1100) == (old, own)
+
+
 def test_the_longest_of_several_runs_gives_the_settings() -> None:
     """A smoke run comes first in many logs, with other settings (RULES, trap 17)."""
     text = (
