@@ -49,6 +49,7 @@ class Effect(NamedTuple):
 
 
 LOST = Effect(None)
+NEXT = "every position is given what the next one holds"
 NOT_CROPPED = "a convolution is padded on both sides and not cropped"
 
 
@@ -181,12 +182,24 @@ def joined(parts: Sequence[Axes | None], dim: int) -> Effect:
     if len(along) == 2 and along[1] == "I":
         tag = "P"
     elif len(along) == 2 and along[0] == "A" and along[1] in "?-1H":
-        tag, why = "T", "every position is given what the next one holds"
+        tag, why = "T", NEXT
     elif (len(along) == 2 and along == ["H", "A"]) or held == ["T"]:
         tag = "T"
     else:
         return LOST
     return Effect(model._replace(tags=model.tags[:at] + tag + model.tags[at + 1 :]), why)
+
+
+def filled(a: Axes, part: Axes, value: Axes) -> Effect:
+    """`a` after `value` is written over a `part` of it: `a[:, 1:] = value[:, :-1]` makes it the sequence before."""
+    if len(part.tags) != len(a.tags) or len(value.tags) != len(a.tags):
+        return Effect(a)
+    for at, pair in enumerate(zip(a.tags, part.tags, value.tags, strict=True)):
+        if pair == ("T", "A", "I"):
+            return Effect(a._replace(tags=a.tags[:at] + "P" + a.tags[at + 1 :]))
+        if pair == ("T", "I", "A"):
+            return Effect(a, NEXT)
+    return Effect(a)
 
 
 def broadcast(a: Axes, b: Axes, adds: bool) -> Effect:

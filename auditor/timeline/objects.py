@@ -222,6 +222,12 @@ class Objects(Attributes):
                         t = join_taint(t, taint(upd=frozenset((Carried(event.number, 0),))))
                 if t is not before.taint:
                     self.assign_name(node.value.id, retaint(before, t))  # type: ignore[attr-defined]
+        if value.axes is not None and isinstance(getattr(node, "value", None), ast.Name):
+            before = self.lookup(node.value.id)  # type: ignore[attr-defined]
+            if before is not None and before.axes is not None:
+                after = self.laid(before, sequence.of_store(before.axes, index_node, value, self.ev), node)
+                if after is not before:
+                    self.assign_name(node.value.id, after)  # type: ignore[attr-defined]
 
     def bind_global(self, obj: Obj, name: Val, value: Val, node: ast.AST) -> None:
         """`globals()[name] = value`; a function under a name that is not known could replace any other."""

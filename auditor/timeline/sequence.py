@@ -434,6 +434,12 @@ def of_subscript(a: Axes, index: ast.AST, ev: Callable[[ast.AST], Val]) -> Effec
     return Effect(a._replace(tags=out))
 
 
+def of_store(a: Axes, index: ast.AST, value: Val, ev: Callable[[ast.AST], Val]) -> Effect:
+    """`x[...] = value`: the axes of `x` afterwards."""
+    part, given = of_subscript(a, index, ev).axes, tensor(value)
+    return ax.filled(a, part, given) if part is not None and given is not None else Effect(a)
+
+
 def _bound(node: ast.AST | None, ev: Callable[[ast.AST], Val]) -> int | str | None:
     """A bound of a slice: a constant, or the letter of the axis whose length it is."""
     if node is None:

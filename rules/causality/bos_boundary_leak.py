@@ -43,6 +43,13 @@ _MASKED = _PLAIN.replace(
     + "        inside = (ids[:, 1:] != 1).unsqueeze(-1).float()\n"
     + "        x = torch.cat([x[:, :1], x[:, 1:] + 0.1 * inside * x[:, :-1]], dim=1)\n",
 )
+_STORED = _PLAIN.replace(
+    _EMBEDDED,
+    _EMBEDDED
+    + "        before = torch.zeros_like(x)\n"
+    + "        before[:, 1:] = x[:, :-1]\n"
+    + "        x = x + 0.1 * before\n",
+)
 _CHOSEN = _GATE.replace("x = torch.cat(", "x = torch.where((ids == 1).unsqueeze(-1), x, torch.cat(").replace(
     "x[:, :-1]], dim=1)\n", "x[:, :-1]], dim=1))\n"
 )
@@ -58,6 +65,7 @@ class BosBoundaryLeak:
     rulings: ClassVar[tuple[str, ...]] = ("pr1797", "issue1988")
     examples: ClassVar[tuple[Example, ...]] = (
         Example("Every position takes a share of the one before", _GATE, True),
+        Example("The one before is written into a tensor of its own", _STORED, True),
         Example("The first position of a document takes none", _MASKED, False),
         Example("The first position of a document is put back as it was", _CHOSEN, False),
     )

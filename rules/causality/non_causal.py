@@ -56,6 +56,13 @@ _RUNNING = _PLAIN.replace(
 )
 _CAUSAL = _PLAIN.replace(_MIX, _ATTENTION)
 _OPEN = _CAUSAL.replace(", is_causal=True", "")
+_NEXT = _PLAIN.replace(
+    "        x = self.embed(ids)\n",
+    "        x = self.embed(ids)\n"
+    "        after = torch.zeros_like(x)\n"
+    "        after[:, :-1] = x[:, 1:]\n"
+    "        x = x + 0.1 * after\n",
+)
 
 
 class NonCausal:
@@ -71,6 +78,7 @@ class NonCausal:
         Example("Causal attention", _CAUSAL, False),
         Example("The mean over the sequence enters every position", _POOL, True),
         Example("The mean of the positions so far", _RUNNING, False),
+        Example("The next position is written into a tensor that is added", _NEXT, True),
     )
 
     def check(self, facts: Facts) -> Iterable[Finding]:
