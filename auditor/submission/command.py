@@ -120,6 +120,8 @@ def read_settings(text: str) -> RunCommand:
 def _headline_command(found: list[_Found], source: str) -> RunCommand:
     if not found:
         return RunCommand(source=source)
+    started = {command.script for command in found if not command.bare}
+    found = [command for command in found if not command.bare or command.script not in started]
     best = max(found, key=lambda c: (not c.side, c.nproc or 0, c.launcher, not c.bare, len(c.env) > 0))
     choice = f"{best.nproc or 1} process{'es' if (best.nproc or 1) > 1 else ''}"
     if len(found) > 1:

@@ -118,6 +118,11 @@ def test_a_script_that_prose_mentions_gives_way_to_one_that_is_started() -> None
     assert (command.script, command.argv) == ("new.py", ("--mixed",))
 
 
+def test_a_mention_of_the_script_gives_way_to_a_command_beside_the_point() -> None:
+    text = "Only one lever is overridden:\n\n```\nA=1 torchrun train_gpt.py\n```\n\n## Files\n\n- `train_gpt.py`\n"
+    assert read_command(text, NAMES).env == {"A": "1"}
+
+
 def test_assignments_of_one_block_do_not_leak_into_the_next() -> None:
     text = "```\nA=1 B=2\n```\n\n```\npython train_gpt.py\n```"
     assert read_command(text, NAMES).env == {}
