@@ -306,6 +306,28 @@ class TestTimeline:
             rows = timeline_rows(submission(code, log=log, claims=Claims(val_bpb=claim)))
             assert [head in row.text for row in rows if row.kind == "HEADLINE"] == [True]
 
+    def test_a_message_that_begins_with_a_label_prints_no_line_of_another(self) -> None:
+        code = PLAIN.replace(
+            "    loss = evaluate(s, model, val)\n",
+            "    loss = evaluate(s, model, val)\n"
+            '    print(f"quant_exact loss={loss} bpb={loss / math.log(2.0):.4f}")\n'
+            '    print(f"{s.label}_exact loss={loss} bpb={loss / math.log(2.0):.4f}")\n',
+        )
+        rows = timeline_rows(submission(code, log="quant_exact loss=1.2 bpb=1.1512", claims=Claims(val_bpb=1.1512)))
+        assert ["quant" in row.text for row in rows if row.kind == "HEADLINE"] == [True]
+
+    def test_the_claimed_number_is_the_last_of_those_printed_in_training(self) -> None:
+        code = PLAIN.replace(
+            "    loss = evaluate(s, model, val)\n",
+            "    before = evaluate(s, model, val)\n"
+            '    print(f"step:{val.numel()} train_time:1ms before_bpb:{before / math.log(2.0):.4f}")\n'
+            "    loss = evaluate(s, model, val)\n",
+        )
+        log = "step:1 train_time:1ms before_bpb:1.2345\nstep:2 train_time:1ms before_bpb:1.1512\nfinal val_bpb:1.1834"
+        for claim, head in ((1.1512, "before_bpb"), (1.1534, "val_bpb"), (1.2345, "val_bpb"), (1.1834, "val_bpb")):
+            rows = timeline_rows(submission(code, log=log, claims=Claims(val_bpb=claim)))
+            assert [head in row.text for row in rows if row.kind == "HEADLINE"] == [True], claim
+
     def test_a_script_that_cannot_be_read_has_no_rows(self) -> None:
         assert timeline_rows(submission("def f(:\n")) == []
 

@@ -48,7 +48,7 @@ class Messages:
 
     @cached_property
     def patterns(self) -> dict[int, re.Pattern[str]]:
-        """Messages that begin with a value, by line: the values may be anything."""
+        """Messages that begin with a value, or with little before it, by line: the values may be anything."""
         found = {}
         for statement, _ in self.index.statements:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
@@ -95,9 +95,9 @@ def _message(statement: ast.stmt, certain: bool) -> Iterator[Message]:
 
 
 def _template(call: ast.Call) -> ast.JoinedStr | None:
-    """The text of a message that begins with a value and fixes enough of the rest."""
+    """The text of a message that begins with a value, or with little before it, and fixes enough of the rest."""
     first = call.args[0] if call.args else None
-    if not isinstance(first, ast.JoinedStr) or not first.values or isinstance(first.values[0], ast.Constant):
+    if not isinstance(first, ast.JoinedStr) or len(_fixed_start(first).strip()) >= MIN_PREFIX:
         return None
     fixed = "".join(str(p.value) for p in first.values if isinstance(p, ast.Constant))
     return first if len("".join(fixed.split())) >= MIN_FIXED else None
@@ -151,7 +151,11 @@ def _fixed_start(node: ast.expr) -> str:
 
 def claimed_lines(messages: Messages, claim: float, logs: Sequence[str]) -> list[int]:
     """Lines of the messages that printed the claimed number, whatever it was computed from."""
-    return [m.line for m in messages.all if m.text in messages.logged and _prints(m.text, claim, logs)]
+    return [
+        m.line
+        for m in messages.all
+        if m.text in messages.logged and _prints([_last_line(log, m.text) for log in logs], claim)
+    ]
 
 
 def claimed_report(
@@ -166,15 +170,21 @@ def claimed_report(
     A claim that no report comes near was corrected after the run; then one of the `earlier` claims tells.
     """
     by_line = {m.line: m.text for m in messages.all if m.text in messages.logged}
-    ordered = [r for r in sorted(reports, key=lambda r: r.order) if r.bits and r.place.line in by_line]
+    fixed = tuple(by_line[r.place.line] for r in reports if r.place.line in by_line)
+    latest = list(dict.fromkeys(r.place.line for r in sorted(reports, key=lambda r: -r.order) if r.bits))
 
     def exact(number: float) -> int:
-        lines = [r.place.line for r in ordered if _prints(by_line[r.place.line], number, logs)]
-        return lines[-1] if lines else 0
+        lines = (line for line in latest if line in by_line)
+        return next((x for x in lines if _prints([_last_line(log, by_line[x]) for log in logs], number)), 0)
+
+    def in_training() -> int:
+        """The message that is printed again and again, when its last number is the claimed one."""
+        lines = (line for line in latest if line not in by_line and line in messages.patterns)
+        found = ((x, [_last_match(log, messages.patterns[x], fixed) for log in logs]) for x in lines)
+        return next((line for line, printed in found if _prints(printed, claim)), 0)
 
     if found := exact(claim):
         return found
-    fixed = tuple(by_line[r.place.line] for r in reports if r.place.line in by_line)
     others = [line for line in messages.log if not line.startswith(fixed)]
     distances: dict[int, float] = {}
     for report in reports:
@@ -185,31 +195,39 @@ def claimed_report(
             printed = [line[len(text) - 1 :] for line in messages.log if line.startswith(text)]
         else:
             pattern = messages.patterns.get(report.place.line)
-            printed = [line for line in others if pattern.match(line)] if pattern else []
+            # what begins with a text is printed again and again in training: some step's score is near any claim
+            labelled = pattern if pattern and pattern.pattern.startswith(".*") else None
+            printed = [line for line in others if labelled.match(line)] if labelled else []
         numbers = [float(n) for rest in printed for n in _NUMBER.findall(rest)]
         if numbers:
             distances[report.place.line] = min(abs(n - claim) for n in numbers)
-    if not distances or not reports:
-        return 0
+    if not distances:
+        return in_training()
     final = max((r for r in reports if r.bits), key=lambda r: r.order).place.line
     never_printed = final not in by_line and any(m.line == final for m in messages.all)
     best = min(distances, key=lambda line: (distances[line], -line))
     if distances[best] > CLAIM_SPREAD:
-        return next((line for number in earlier if (line := exact(number))), 0)
+        return next((line for number in earlier if (line := exact(number))), 0) or in_training()
     if distances.get(final, 0.0 if not never_printed else 9.0) <= CLAIM_SPREAD:
         return 0
     return best
 
 
-def _prints(text: str, claim: float, logs: Sequence[str]) -> bool:
-    """Whether the last line that begins with `text` holds the claimed number, in one log or as the mean over all."""
+def _prints(printed: Sequence[str], claim: float) -> bool:
+    """Whether the last of a message in each log holds the claimed number: in one of them, or as the mean over all."""
     decimals = len(repr(claim).partition(".")[2])
     if decimals < MIN_DECIMALS:
         return False
-    columns = [[float(n) for n in _NUMBER.findall(_last_line(log, text))] for log in logs]
+    columns = [[float(n) for n in _NUMBER.findall(line)] for line in printed]
     columns = [numbers for numbers in columns if numbers]
     means = [sum(column) / len(columns) for column in zip(*columns, strict=False)] if len(columns) > 1 else []
     return any(abs(n - claim) < 10.0**-decimals for n in [*means, *(n for numbers in columns for n in numbers)])
+
+
+def _last_match(log: str, pattern: re.Pattern[str], others: tuple[str, ...]) -> str:
+    """The last line of a log that matches, and that does not begin as one of `others`."""
+    lines = (line.strip() for line in reversed(log.split("\n")))
+    return next((line for line in lines if pattern.match(line) and not line.startswith(others)), "")
 
 
 def _last_line(log: str, text: str) -> str:
