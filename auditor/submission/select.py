@@ -112,7 +112,9 @@ def choose_script(tree: Tree, headline: str, home: str | None = None) -> Choice:
     if root and _is_proposal(folders, headline):
         return Choice(root, "", None, f"no records folder; the pull request changes {root} itself")
     if len(loose) == 1 and loose[0].readme and not root:
-        return Choice(_preferred(loose[0])[0], loose[0].path, None, "the only training script, with a README beside it")
+        return Choice(
+            _preferred(tree, loose[0])[0], loose[0].path, None, "the only training script, with a README beside it"
+        )
     return Choice(reason=_why_none(folders, declared))
 
 
@@ -154,7 +156,7 @@ def _describe(tree: Tree, path: str, below: list[str]) -> _Folder:
 
 def _from_folder(tree: Tree, folders: list[_Folder], declared: list[_Folder], headline: str) -> Choice:
     best, why_folder = _best(tree, folders, headline)
-    script, why_script = _preferred(best)
+    script, why_script = _preferred(tree, best)
     declared_score = read_claims(best.submission, "", "").val_bpb
     claims = best.claimed if best.trains else declared_score  # a README of a study tells the scores of others
     if all(_HELPER.search(one) for one in best.scripts) and claims is None:
@@ -206,10 +208,18 @@ def _best(tree: Tree, folders: list[_Folder], headline: str) -> tuple[_Folder, s
     return left[0], f"{_name(left[0].path)} of {len(folders)} folders: {why}; " if len(folders) > 1 else ""
 
 
-def _preferred(folder: _Folder) -> tuple[str, str]:
-    """The script of a folder that was run: the one that the run command starts, else by name and depth."""
+def _preferred(tree: Tree, folder: _Folder) -> tuple[str, str]:
+    """The script of a folder that was run: the one that the run command starts, else by name and depth.
+
+    Where none has the competition's name, the logs may give the size of the one that printed them.
+    """
     if len(folder.scripts) == 1:
         return folder.scripts[0], "the only training script of the folder"
+    if all(_name(script) != "train_gpt.py" for script in folder.scripts):
+        logs = [_text(tree, path) for path in folder.paths if is_log_name(path)]
+        sized = [script for script in folder.scripts if any(_gives_size(log, tree.size(script)) for log in logs)]
+        if len(sized) == 1:
+            return sized[0], "the logs give its size"
     for names in (("train_gpt.py",), folder.scripts):
         command = read_command(folder.readme, names)
         named = [script for script in folder.scripts if _name(script) == command.script]
@@ -230,6 +240,11 @@ def _preferred(folder: _Folder) -> tuple[str, str]:
     return best, f"{_name(best)} is the name that the competition runs" if _name(
         best
     ) == "train_gpt.py" else "the likeliest name"
+
+
+def _gives_size(log: str, size: int) -> bool:
+    """Whether a log gives a size of code in bytes: `Code size: 94,098 bytes`, `Code: 94098 raw`."""
+    return re.search(rf"[Cc]ode[^0-9\n]{{0,20}}(?:{size}|{size:,})(?![0-9,])", log) is not None
 
 
 def _root_script(tree: Tree, folders: list[_Folder]) -> str | None:

@@ -156,6 +156,18 @@ def test_a_submission_json_makes_any_folder_a_submission() -> None:
     assert chosen(record("submission", 1.1)) == "submission/train_gpt.py"
 
 
+def test_the_logs_tell_which_of_several_scripts_ran() -> None:
+    files = {
+        f"{A}/train_large.py": TRAINER + b"# wide\n",
+        f"{A}/train_small.py": TRAINER,
+        f"{A}/README.md": b"```\npython train_large.py\n```\n",
+        f"{A}/train.log": b"Code: %d raw -> 9 packed\nval_bpb:1.2\n" % len(TRAINER),
+    }
+    assert chosen(files) == f"{A}/train_small.py"
+    both = {f"{A}/other.log": b"Code size: %d bytes\nval_bpb:1.2\n" % (len(TRAINER) + 7)}
+    assert chosen(files | both) == f"{A}/train_large.py"
+
+
 def test_a_root_script_belongs_to_a_record_folder_that_has_none() -> None:
     files = {"train_gpt.py": TRAINER, f"{A}/README.md": b"val_bpb: 1.1", f"{A}/submission.json": b'{"val_bpb": 1.1}'}
     choice = choose_script(FakeTree(files), "Record")
