@@ -11,6 +11,7 @@ from auditor.timeline.values import (
     CLASS,
     NONE,
     OUTCOME,
+    PAIR,
     PICKED,
     SHARE,
     VOCAB,
@@ -88,6 +89,26 @@ class Mixing(Flow):
                     reads.append(number)
             if reads:
                 self.mix_event(node, frozenset(reads), scored.nll, pieces=False)
+
+    def note_weight(self, a: Taint, b: Taint, node: ast.AST) -> Taint:
+        """The scored token's probability is weighed with what a table of pairs has for that very token.
+
+        What the product takes from that look-up, so that it is known whether the product is reported.
+        """
+        for scored, weight in ((a, b), (b, a)):
+            if not scored.nll or weight.nll or not weight.flags & PAIR or (scored.flags | weight.flags) & VOCAB:
+                continue
+            present = [
+                {r.shift for r in t.toks if r.split == "val" and not r.old & self.active} for t in (scored, weight)
+            ]
+            if present[0] and present[1] - {0}:
+                read = self.count_read(node, None, "pairs", weight, True, getattr(node, "lineno", 0), picks=True)
+                counts = frozenset((read.number,))
+                why = "its own entry in a table of pairs, of which the weight is made"
+                gate = Gate(read.place, scored.nll, counts, frozenset(), why, frozenset(), self.tick())
+                self.gates.setdefault((id(node), self.frame.ctx), gate)
+                return taint(counts=counts)
+        return NONE
 
     def mix_event(self, node: ast.AST, counts: frozenset[int], scores: frozenset[int], *, pieces: bool) -> None:
         """The scored token's probability and counts of that token only are blended."""

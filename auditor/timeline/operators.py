@@ -27,6 +27,7 @@ from auditor.timeline.values import (
     NORMED,
     OUTCOME,
     PACKED,
+    PAIR,
     PARAMS,
     PART,
     PROB,
@@ -168,6 +169,8 @@ class Operators(Mixing):
                     if t.nll and isinstance(value.const, float) and abs(value.const * LN2 - 1.0) < 1e-3:
                         t = with_flags(t, BITS)
             self.note_mix(a, b, node)
+            if op is ast.Mult and (a.flags | b.flags) & PAIR:
+                t = join_taint(t, self.note_weight(a, b, node))
             if op is ast.Mult and (a.flags | b.flags) & COPY and (a.nll or b.nll):
                 self.effect()
                 self.timeline.erased |= a.nll | b.nll

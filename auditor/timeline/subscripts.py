@@ -21,6 +21,7 @@ from auditor.timeline.values import (
     NOCONST,
     NONE,
     NONE_VAL,
+    PAIR,
     PARAMS,
     PATH_TRAIN,
     PATH_VAL,
@@ -263,6 +264,8 @@ class Subscripts(Operators):
             deps = deps | self.depend(upd, moving, node)
             upd = frozenset()
         flags = (t.flags | key.flags) & ~(HASH | PLACES) | (LOOKED if exact or counts else 0)
+        if not exact and not t.flags & DIFF and sum(_holds_tokens(self.content(i)) for i in index.items or ()) == 2:
+            flags |= PAIR
         if fixed and not t.flags & DIFF and not counts and value is not UNKNOWN:
             flags |= MAPPED | (PIECE if exact or key.flags & MAPPED else 0)
         crossings = t.crossings | key.crossings
@@ -446,6 +449,11 @@ class Subscripts(Operators):
                 )
             )
         return out
+
+
+def _holds_tokens(t: Taint) -> bool:
+    """Whether validation tokens are part of an index."""
+    return any(r.split == "val" for r in t.toks)
 
 
 def classes(toks: frozenset[Region], table: Obj | None) -> frozenset[Region]:

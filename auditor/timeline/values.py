@@ -43,6 +43,7 @@ TRAINING = 1 << 22  # true while the model is in training mode only
 PLACES = 1 << 23  # where elements stand once sorted: positions in an array, not what the array holds
 FILLED = 1 << 25  # an array that native code filled from validation tokens
 PICKED = 1 << 28  # the entry of the scored token, out of counts that were looked up for every token
+PAIR = 1 << 29  # the entry of the scored token in a table of pairs: of a context, and of what comes after it
 PACKED = 1 << 27  # validation text that was compressed: a copy of it comes out again
 ALIEN = 1 << 26  # the scored token's loss, beside a number of the whole row of predictions
 SORTED = 1 << 24  # comes from a list that was sorted by a key: not in the order of the stream

@@ -5,7 +5,8 @@ What it does
 Reports the line where a count takes part in the reported score, or does not, under a decision that looks at the scored
 token: its own count is above zero, its class (the entry of a fixed table at that token, such as *starts a word*), or
 the probability that it got. The decision may be a branch, a mask, a `where`, or one that was taken earlier, when the
-hint for the position was made.
+hint for the position was made. A weight of the mixture that is made of the scored token's own entry in a table of pairs
+is such a decision too.
 
 Why it matters
 --------------
