@@ -23,6 +23,8 @@ from auditor.timeline.values import (
     NONE,
     NONE_VAL,
     OUTSIDE,
+    PAIR,
+    TOTALS,
     UNKNOWN,
     WEIGHTS,
     Obj,
@@ -185,7 +187,8 @@ class Library(Unread):
         last, handler, plain = _known(path)
         if plain:
             result = handler(self, args, kwargs, node, path) if handler is not None else None
-            return result if result is not None else self.apply_unknown(args, kwargs, node)
+            result = result if result is not None else self.apply_unknown(args, kwargs, node)
+            return retaint(result, with_flags(result.taint, drop=PAIR)) if last in TOTALS else result
         self.note_outside(path, args, node)
         native = self.native_module(path, args, kwargs, node)
         if native is not None:

@@ -98,8 +98,10 @@ class Mixing(Flow):
         for scored, weight in ((a, b), (b, a)):
             if not scored.nll or weight.nll or not weight.flags & PAIR or (scored.flags | weight.flags) & VOCAB:
                 continue
+            here = self.active
             present = [
-                {r.shift for r in t.toks if r.split == "val" and not r.old & self.active} for t in (scored, weight)
+                {r.shift for r in t.toks if r.split == "val" and r.loops & here and not r.old & here}
+                for t in (scored, weight)
             ]
             if present[0] and present[1] - {0}:
                 read = self.count_read(node, None, "pairs", weight, True, getattr(node, "lineno", 0), picks=True)

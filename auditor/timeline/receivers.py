@@ -18,7 +18,9 @@ from auditor.timeline.values import (
     JUDGED_PART,
     LOOKED,
     NONE,
+    PAIR,
     PLACES,
+    TOTALS,
     UNKNOWN,
     Obj,
     Taint,
@@ -173,6 +175,8 @@ class Receivers(Library):
         if name.endswith("_") and not name.endswith("__"):
             return self.in_place(base, tensors, name, args, kwargs, node)
         receiver = base.taint if not base.objs else self.content(base)
+        if name in TOTALS:
+            receiver = with_flags(receiver, drop=PAIR)
         if not args and not kwargs:
             if tensors and name in _SAME_MEMORY:
                 return base

@@ -50,6 +50,9 @@ SORTED = 1 << 24  # comes from a list that was sorted by a key: not in the order
 
 MAX_REGIONS = 16
 
+TOTALS = frozenset(("sum", "mean"))
+"""Operations whose result is of no single token."""
+
 
 # What a decision may hang on, as the `split` of a region in `Taint.gates`.
 CLASS = "class"  # what kind of token it is: the entry of a fixed table at that token
