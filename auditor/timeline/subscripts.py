@@ -241,11 +241,12 @@ class Subscripts(Operators):
         fixed = not upd  # a table that nothing is counted in
         text = bool(key.flags & PIECE)
         pieces = text and bool(upd) and self.is_present(key)
-        if (pieces if text else folded) and not t.flags & DIFF:
+        entry = not exact and self.is_entry(index)
+        if (pieces if text else folded and not entry) and not t.flags & DIFF:
             name = obj.name if obj is not None else "table"
             read = self.count_read(node, obj, name, key, exact, self.key_line(node), pieces=pieces)
             counts = counts | frozenset((read.number,))
-        elif upd and not exact and not t.flags & DIFF and self.is_pair(index):
+        elif entry and (upd or folded) and not t.flags & DIFF:
             read = self.count_read(node, obj, "row", key, True, self.key_line(node), picks=True)
             counts = counts | frozenset((read.number,))
         elif not (text or value.objs or (row.flags | t.flags) & DIFF) and any(r.split == "val" for r in row.toks):
@@ -273,11 +274,11 @@ class Subscripts(Operators):
         out = taint(t.toks | key.toks, upd, deps | key.deps, nll, counts | key.counts, flags, crossings, gates)
         return Val(NOCONST, value.items, value.objs, None, value.loops | index.loops, value.old | index.old, out)
 
-    def is_pair(self, index: Val) -> bool:
-        """Whether an index of several parts holds a token and the one after it: an entry of the row of a context."""
-        parts = [self.content(item).toks for item in index.items or ()]
-        shifts = [{r.shift for r in toks if r.split == "val"} for toks in parts]
-        return {0} in shifts and {1} in shifts
+    def is_entry(self, index: Val) -> bool:
+        """Whether an index of several parts holds a token by its id and the ones before it: an entry of their row."""
+        parts = [self.content(item) for item in index.items or ()]
+        shifts = [({r.shift for r in t.toks if r.split == "val"}, t.flags & HASH) for t in parts]
+        return ({1}, 0) in shifts and any(before == {0} for before, _ in shifts)
 
     def is_present(self, key: Taint) -> bool:
         """Whether a key holds tokens of the present iteration, not only ones that earlier iterations set aside."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor.facts import Facts
-from auditor.timeline.events import ReportEvent, Score, Timeline, Update
+from auditor.timeline.events import ReportEvent, Score, Timeline, Update, UpdateKind
 from auditor.verdict import Step
 
 
@@ -47,13 +47,20 @@ def scores_of(timeline: Timeline, headline: ReportEvent) -> list[Score]:
     return [s for s in timeline.scores if s.number in headline.scores]
 
 
+_SOURCES: dict[UpdateKind, str] = {
+    "gradient": "a gradient of a loss on validation tokens",
+    "statistic": "a statistic of validation tokens",
+    "counts": "validation tokens are counted",
+}
+
+
 def path_of(facts: Facts, timeline: Timeline, update: Update) -> list[Step]:
-    """The lines to follow: loops, gradient, step, then the score that the headline counts."""
+    """The lines to follow: loops, what is taken from the tokens, step, then the score that the headline counts."""
     steps = [
         facts.step_at(loop.line, update.place, f"loop over {loop.text}" if loop.text else "loop")
         for loop in update.loops
     ]
-    steps.append(facts.step(update.place, "source: a gradient of a loss on validation tokens"))
+    steps.append(facts.step(update.place, f"source: {_SOURCES[update.kind]}"))
     for place in update.applied[:2]:
         steps.append(facts.step(place, f"the update reaches {', '.join(update.states[:3])}"))
     headline = timeline.headline
