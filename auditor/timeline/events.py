@@ -76,7 +76,7 @@ class Loop:
     """A loop around an event; `bit` identifies this activation of it."""
 
     bit: int
-    line: int
+    place: Place
     kind: str
     text: str = ""
 

@@ -51,7 +51,7 @@ class Loops(Calls):
         if unrolled:
             return
         bit = self.loop_bit(node)
-        loop = Loop(bit, node.lineno, "for", self.shown(node.target))
+        loop = Loop(bit, self.place(node.lineno), "for", self.shown(node.target))
         once = count == 1
 
         def step() -> bool:
@@ -99,7 +99,7 @@ class Loops(Calls):
         ):
             return False
         bit = self.loop_bit(node)
-        context = LoopContext(Loop(bit, node.lineno, "for", self.shown(node.target)), self.births)
+        context = LoopContext(Loop(bit, self.place(node.lineno), "for", self.shown(node.target)), self.births)
         for element in elements:
             if self.dead:
                 break
@@ -118,7 +118,7 @@ class Loops(Calls):
 
     def _do_while(self, node: ast.While) -> None:
         bit = self.loop_bit(node)
-        loop = Loop(bit, node.lineno, "while", self.shown(node.test))
+        loop = Loop(bit, self.place(node.lineno), "while", self.shown(node.test))
         first = self.truth(self.ev(node.test))
         if first is False:
             return

@@ -89,7 +89,7 @@ class UndecodableOrder:
         update = trained[-1]
         steps = [facts.step(table.place, "counted in the order of the stream") for table in in_stream[:1]]
         walks = [loop for loop in update.loops if loop.bit & run.sorted_loops]
-        steps += [facts.step_at(loop.line, update.place, "the loop goes through a sorted list") for loop in walks]
+        steps += [facts.step(loop.place, "the loop goes through a sorted list") for loop in walks]
         steps.append(facts.step(update.place, "trained on in that order"))
         steps.append(facts.step(headline.place, "the score depends on both"))
         state = "a table that follows" if in_stream else "arrays that native code filled in"

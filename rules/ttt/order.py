@@ -56,10 +56,7 @@ _SOURCES: dict[UpdateKind, str] = {
 
 def path_of(facts: Facts, timeline: Timeline, update: Update) -> list[Step]:
     """The lines to follow: loops, what is taken from the tokens, step, then the score that the headline counts."""
-    steps = [
-        facts.step_at(loop.line, update.place, f"loop over {loop.text}" if loop.text else "loop")
-        for loop in update.loops
-    ]
+    steps = [facts.step(loop.place, f"loop over {loop.text}" if loop.text else "loop") for loop in update.loops]
     steps.append(facts.step(update.place, f"source: {_SOURCES[update.kind]}"))
     for place in update.applied[:2]:
         steps.append(facts.step(place, f"the update reaches {', '.join(update.states[:3])}"))
