@@ -165,15 +165,18 @@ def claimed_first(
 ) -> tuple[Log, ...]:
     """The logs in their order, but those that end with the claimed number come first (RULES, trap 23).
 
-    The number may be a mean: then those that end with the score of a seed, as `submission.json` declares it.
-    Of equals the log of another program, by its code size against the script's `size` in bytes, comes last.
+    The number may be a mean: those that end with the score of a seed, as `submission.json` declares it, come next; it
+    may also declare the scores of other variants. Of equals the log of another program, by its code size against the
+    script's `size` in bytes, comes last.
     """
     if claim is None or len(logs) < 2:
         return tuple(logs)
-    claims = [claim, *(float(m[2]) for m in _DECLARED.finditer(declared) if not _OTHER_STAGE.search(m[1]))]
+    seeds = [float(m[2]) for m in _DECLARED.finditer(declared) if not _OTHER_STAGE.search(m[1])]
 
-    def rank(log: Log) -> tuple[bool, bool]:
-        return not any(_ends_with(log.text, number) for number in claims), log.code_size not in (None, size)
+    def rank(log: Log) -> tuple[bool, bool, bool]:
+        own = _ends_with(log.text, claim)
+        named = own or any(_ends_with(log.text, number) for number in seeds)
+        return not own, not named, log.code_size not in (None, size)
 
     return tuple(sorted(logs, key=rank))
 

@@ -19,7 +19,11 @@ def reaching(timeline: Timeline, *, legal: bool, kind: str = "gradient") -> list
 
 
 def scored_before(timeline: Timeline, update: Update) -> Score | None:
-    """A score of the same chunk, counted in some reported loss other than the headline, before the update."""
+    """A score of the same chunk, counted in some reported loss other than the headline, before the update.
+
+    Several steps on the chunk may follow its one score; a loop that goes over the same tokens again around both is
+    none that scores first: its second pass scores what the first one trained on.
+    """
     headline = timeline.headline
     counted = {n for r in timeline.reports if r.bits and r is not headline for n in r.scores}
     own = headline.scores if headline is not None else frozenset()
@@ -29,7 +33,8 @@ def scored_before(timeline: Timeline, update: Update) -> Score | None:
     for score in timeline.scores:
         if score.number not in counted or score.number in own or score.number in update.atoms:
             continue
-        if score.order < update.order and score.stack & update.stack & moving:
+        common = score.stack & update.stack
+        if score.order < update.order and common & moving and not common & ~moving:
             return score
     return None
 

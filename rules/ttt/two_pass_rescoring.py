@@ -30,7 +30,7 @@ from auditor.timeline.events import Timeline
 from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
-from rules.ttt.order import path_of, reaching, repeats, scored_before
+from rules.ttt.order import path_of, reaching, scored_before
 
 _STAGE = """
     def stage(s, model, val):
@@ -87,7 +87,7 @@ class TwoPassRescoring:
             found = []
             for update in reaching(timeline, legal=False):
                 first = scored_before(timeline, update)
-                if update.local_state or first is None or repeats(update):
+                if update.local_state or first is None:
                     continue
                 path = [
                     facts.step(first.place, "first score of the tokens, in order"),

@@ -116,7 +116,7 @@ class ValTokenTTT:
         def query(timeline: Timeline) -> Sequence[Finding]:
             found = []
             for update in reaching(timeline, legal=False):
-                if update.local_state or (scored_before(timeline, update) is not None and not repeats(update)):
+                if update.local_state or scored_before(timeline, update) is not None:
                     continue
                 epochs = " over several passes" if repeats(update) else ""
                 found.append(

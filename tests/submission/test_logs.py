@@ -244,6 +244,7 @@ def test_a_log_that_ends_with_the_claimed_score_of_a_seed_comes_first() -> None:
     declared = '{"val_bpb": 1.2, "seed_results": {"42": {"prequant_bpb": 1.34567891, "val_bpb": 1.23456789}}}'
     assert claimed_first([old, new], 1.2, declared) == (new, old)
     assert claimed_first([old, new], 1.2, declared.replace("1.23456789", "1.12345678")) == (old, new)
+    assert claimed_first([new, old], 1.12345678, declared) == (old, new), "the claim before the other scores"
 
 
 def test_a_log_of_another_program_comes_last_of_equals() -> None:
