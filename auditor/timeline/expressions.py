@@ -217,13 +217,13 @@ class Expressions(Subscripts):
 
     def _ev_comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Val:
         obj = self.alloc("list", "list", node)
-        saved = self.frame.vars
+        saved, within = self.frame.vars, self.within
         self.frame.vars = dict(saved)
         loops = self.bind_generators(node.generators)
         if loops is not None:
             value = self.ev(node.elt)
             self.store_elem(obj, vary(value, loops) if value.const is NOCONST or loops else value)
-        self.frame.vars = saved
+        self.frame.vars, self.within = saved, within
         obj.extra = self.comprehension_length(node)
         return Val(objs=(obj,), loops=0)
 
@@ -240,13 +240,13 @@ class Expressions(Subscripts):
 
     def _ev_dictcomp(self, node: ast.DictComp) -> Val:
         obj = self.alloc("dict", "dict", node)
-        saved = self.frame.vars
+        saved, within = self.frame.vars, self.within
         self.frame.vars = dict(saved)
         loops = self.bind_generators(node.generators)
         if loops is not None:
             self.ev(node.key)
             self.store_elem(obj, self.ev(node.value))
-        self.frame.vars = saved
+        self.frame.vars, self.within = saved, within
         return of_obj(obj)
 
     def bind_generators(self, generators: list[ast.comprehension]) -> int | None:
@@ -256,6 +256,7 @@ class Expressions(Subscripts):
             source = self.ev(generator.iter)
             bit = self.loop_bit(generator)
             loops |= bit
+            self.within |= bit
             self.assign(generator.target, self.iterate(source, generator, bit))
             for test in generator.ifs:
                 if self.truth(self.ev(test)) is False:

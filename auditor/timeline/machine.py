@@ -85,6 +85,7 @@ class Machine(Evaluator):
         "loops",
         "heads",
         "active",
+        "within",
         "weak",
         "unsure",
         "depth",
@@ -176,6 +177,8 @@ class Machine(Evaluator):
         self.heads: dict[int, Snapshot] = {}
         """State at the head of each loop when it was last left: where the next pass of the loop around it starts."""
         self.active = 0
+        self.within = 0
+        """Comprehensions (bits) whose element is being evaluated."""
         self.weak = 0
         self.unsure = 0
         """Unknown branches and `try` blocks around us: what fails here need not end the run."""

@@ -18,6 +18,7 @@ from auditor.timeline.values import (
     JUDGED_WHOLE,
     LOOKED,
     MAPPED,
+    MARKS,
     NOCONST,
     NONE,
     NONE_VAL,
@@ -446,7 +447,7 @@ class Subscripts(Operators):
                     site=r.site if keep_site or not site else site,
                     end=end,
                     cut=side if side is not None else r.cut,
-                    sliced=r.sliced | index.loops,
+                    sliced=r.sliced | index.loops & (self.active | self.within | MARKS),
                 )
             )
         return out

@@ -22,6 +22,8 @@ from auditor.timeline.natives import Natives
 from auditor.timeline.values import (
     DIFF,
     HASH,
+    MARKS,
+    MAX_ARGUMENTS,
     NOCONST,
     NONE,
     PARAMS,
@@ -35,10 +37,8 @@ from auditor.timeline.values import (
     taint,
 )
 
-MAX_ARGUMENTS = 16
 _OPEN = frozenset({ast.Module, ast.ClassDef})
 """Where functions stand that see no variables of other functions."""
-_MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
 _STATE = -1000
 _END = Linear(0, ((-1_000_000, 1),))
 """The end of the tokens that a marker stands for; the first of all symbols in sorted order."""
@@ -60,6 +60,8 @@ class Call(NamedTuple):
 
     values: list[Val]
     """Arguments."""
+    active: int
+    """Loops and comprehensions around the call."""
     states: list[Carrieds]
     """Updates that have reached the objects of `Summary.states`."""
     scores: dict[int, Taint]
@@ -148,7 +150,9 @@ class Summaries(Natives):
             self.summaries.setdefault(key, []).append(summary)
         if self.marking is not None:
             self.marking.ask(obj for obj, _ in summary.asked)
-        call = Call(values, [self.states.get(obj, NO_UPDATES) for obj in summary.states], {}, {}, {})
+        call = Call(
+            values, self.active | self.within, [self.states.get(obj, NO_UPDATES) for obj in summary.states], {}, {}, {}
+        )
         for scoring in summary.scores:
             call.scores[scoring.mark] = self.repeat(scoring, call, node)
         return self.substitute(summary.value, call)
@@ -286,7 +290,7 @@ class Summaries(Natives):
             items = tuple([self.substitute(item, call) for item in items])
         t = self.substitute_taint(v.taint, call)
         loops, old, lin = v.loops, v.old, v.lin
-        if items is None and t is v.taint and lin is None and not (loops | old) & _MARKS:
+        if items is None and t is v.taint and lin is None and not (loops | old) & MARKS:
             return v
         values = call.values
         return Val(
@@ -352,16 +356,17 @@ def _substitute_regions(regions: frozenset[Region], call: Call) -> frozenset[Reg
             continue
         found = call.regions.get(r)
         if found is None:
-            found = call.regions[r] = _substitute_region(r, call.values)
+            found = call.regions[r] = _substitute_region(r, call.values, call.active)
         out |= found
     return frozenset(out)
 
 
-def _substitute_region(r: Region, values: list[Val]) -> frozenset[Region]:
+def _substitute_region(r: Region, values: list[Val], active: int) -> frozenset[Region]:
     """What a marker stands for."""
     if r == _marker(r.arg):  # the tokens of the argument as they are
         return _leaf(values, r.arg).taint.toks
-    start, sliced = _expand_linear(r.start, values), _expand(r.sliced, values)
+    start = _expand_linear(r.start, values)
+    sliced = r.sliced & ~MARKS | _expand(r.sliced & MARKS, values) & active
     from_end = r.end is not None and r.end.terms[:1] == _END.terms
     end = _expand_linear(add(r.end, _END, -1) if from_end else r.end, values)
     loops, old = _expand(r.loops, values), _expand(r.old, values)
@@ -419,10 +424,10 @@ def _mark(v: Val, index: int, item: int = 0) -> Val:
 
 def _expand(mask: int, values: list[Val]) -> int:
     """Loops of a summary, with those of the arguments in place of their marker bits."""
-    marks = mask & _MARKS
+    marks = mask & MARKS
     if not marks:
         return mask
-    out = mask & ~_MARKS
+    out = mask & ~MARKS
     for index, v in enumerate(values):
         if marks >> index & 1:
             out |= v.loops
