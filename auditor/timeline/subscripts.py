@@ -350,7 +350,8 @@ class Subscripts(Operators):
             return of_taint(with_flags(scored, PROB, VOCAB), base.loops | index.loops, base.old | index.old)
         if t.toks and (index.loops or index.old or self.has_bounds(index_node) or index.lin is not None):
             side = self.side(index_node)
-            t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll), side))
+            # what is picked out of losses or keys is no read of token ids
+            t = with_regions(t, self.cut(t.toks, index, index_node, node, bool(t.nll or t.flags & HASH), side))
             if side is not None and t.nll and t.deps:
                 deps = frozenset(d._replace(cut=side) for d in t.deps)
                 t = taint(t.toks, t.upd, deps, t.nll, t.counts, t.flags, t.crossings, t.gates)
