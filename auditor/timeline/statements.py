@@ -10,6 +10,7 @@ from auditor.timeline.events import (
     ConfigRead,
     Skipped,
 )
+from auditor.timeline.frames import NO_UPDATES
 from auditor.timeline.loops import Loops
 from auditor.timeline.values import (
     JUDGED_PART,
@@ -96,9 +97,11 @@ class Statements(Loops):
         if tensors:
             t = self.content(right)
             before = self.content(left)
-            combined = self.binary(type(node.op), Val(taint=before), Val(const=right.const, taint=t), node).taint
+            c = self.binary(type(node.op), Val(taint=before), Val(const=right.const, taint=t), node).taint
+            # updates belong to the state, which a branch that leaves takes with it
+            c = taint(c.toks, NO_UPDATES, c.deps, c.nll, c.counts, c.flags, c.crossings, c.gates)
             for obj in tensors:
-                self.add_content(obj, combined)
+                self.add_content(obj, c)
                 if t.upd:
                     self.add_state(obj, t.upd)
             self.write_parameters(left, right, node)
