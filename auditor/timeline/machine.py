@@ -52,7 +52,9 @@ MAX_DEPTH = 36
 
 NEVER = 1 << 60
 
-FIRST_LOOP = 32  # the bits below mark arguments of summaries
+FIRST_LOOP = 32
+MARKS = (1 << FIRST_LOOP) - 1
+"""The bits below stand, in the summary of a function, for the loops that its arguments vary with."""
 
 _CONTEXT = attrgetter(*(f.name for f in fields(Suspended)))
 

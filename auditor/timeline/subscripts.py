@@ -7,6 +7,7 @@ import ast
 from auditor.program.index import statements
 from auditor.program.linear import Linear, add
 from auditor.timeline import sequence
+from auditor.timeline.machine import MARKS
 from auditor.timeline.operators import PLAIN, Operators
 from auditor.timeline.recorder import COMPUTED_ATTRIBUTE
 from auditor.timeline.values import (
@@ -18,7 +19,6 @@ from auditor.timeline.values import (
     JUDGED_WHOLE,
     LOOKED,
     MAPPED,
-    MARKS,
     NOCONST,
     NONE,
     NONE_VAL,

@@ -49,9 +49,6 @@ ALIEN = 1 << 26  # the scored token's loss, beside a number of the whole row of 
 SORTED = 1 << 24  # comes from a list that was sorted by a key: not in the order of the stream
 
 MAX_REGIONS = 16
-MAX_ARGUMENTS = 16
-MARKS = (1 << (2 * MAX_ARGUMENTS)) - 1
-"""Bits that stand, in the summary of a function, for the loops that its arguments vary with."""
 
 TOTALS = frozenset(("sum", "mean"))
 """Operations whose result is of no single token."""

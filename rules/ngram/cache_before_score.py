@@ -3,7 +3,8 @@
 What it does
 ------------
 Reports a table of counts (or any running statistic keyed by tokens) that holds validation tokens before their reported
-score is computed from it: counts of the whole validation set, updates a batch ahead, a second pass with the full table.
+score is computed from it: counts of the whole validation set, updates a batch ahead. Where each chunk was scored before
+it was counted, and is scored again with the full table, it is `two-pass-rescoring`.
 
 Why it matters
 --------------
@@ -29,7 +30,7 @@ from auditor.verdict import Finding, Level
 from rules.base import Example, Kind
 from rules.miniature import script
 from rules.ngram.unnormalized_mixture import _FULL_ROW
-from rules.ttt.order import path_of, reaching
+from rules.ttt.order import path_of, reaching, scored_before
 
 _WHOLE_SET = script("""
     def evaluate(s, model, val):
@@ -76,6 +77,7 @@ class CacheBeforeScore:
                     path_of(facts, timeline, update),
                 )
                 for update in reaching(timeline, legal=False, kind="counts")
+                if scored_before(timeline, update) is None
             ][:1]
 
         return facts.graded(query)

@@ -19,10 +19,11 @@ def reaching(timeline: Timeline, *, legal: bool, kind: str = "gradient") -> list
 
 
 def scored_before(timeline: Timeline, update: Update) -> Score | None:
-    """A score of the same chunk, counted in some reported loss other than the headline, before the update.
+    """A score of the same chunk that is counted and comes before the update, while the headline has a later one.
 
-    Several steps on the chunk may follow its one score; a loop that goes over the same tokens again around both is
-    none that scores first: its second pass scores what the first one trained on.
+    It is counted in some reported loss other than the headline, or in the headline itself, where the later score takes
+    its place. Several steps on the chunk may follow its one score; a loop that goes over the same tokens again around
+    both is none that scores first: its second pass scores what the first one trained on.
     """
     headline = timeline.headline
     counted = {n for r in timeline.reports if r.bits and r is not headline for n in r.scores}
@@ -30,8 +31,11 @@ def scored_before(timeline: Timeline, update: Update) -> Score | None:
     moving = 0
     for region in update.regions:
         moving |= region.loops
+    chunk = update.stack & moving
+    again = any(s.number in own and s.order > update.order and not s.stack & chunk for s in timeline.scores)
     for score in timeline.scores:
-        if score.number not in counted or score.number in own or score.number in update.atoms:
+        first = again if score.number in own else score.number in counted
+        if not first or score.number in update.atoms:
             continue
         common = score.stack & update.stack
         if score.order < update.order and common & moving and not common & ~moving:

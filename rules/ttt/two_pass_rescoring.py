@@ -2,9 +2,9 @@
 
 What it does
 ------------
-Reports a stage that scores each chunk and then trains on it (legal by itself) when a later stage scores the same
-tokens again with the trained state and *that* score is the headline: test-time training followed by a fresh sliding
-evaluation, by an offset fit, or by an n-gram pass.
+Reports a stage that scores each chunk and then trains on it, or counts it (legal by itself), when a later stage scores
+the same tokens again with what was learned and *that* score is the headline: test-time training followed by a fresh
+sliding evaluation, by an offset fit, or by an n-gram pass; chunks scored again with the full cache.
 
 Why it matters
 --------------
@@ -85,10 +85,12 @@ class TwoPassRescoring:
 
         def query(timeline: Timeline) -> Sequence[Finding]:
             found = []
-            for update in reaching(timeline, legal=False):
+            counts = [u for u in reaching(timeline, legal=False, kind="counts") if scored_before(timeline, u)][:1]
+            for update in [*reaching(timeline, legal=False), *counts]:
                 first = scored_before(timeline, update)
-                if update.local_state or first is None:
+                if first is None or (update.local_state and update not in counts):
                     continue
+                learns = "counts them" if update in counts else "trains on them"
                 path = [
                     facts.step(first.place, "first score of the tokens, in order"),
                     *path_of(facts, timeline, update),
@@ -97,8 +99,8 @@ class TwoPassRescoring:
                     facts.finding(
                         self,
                         update.applied[0],
-                        f"`{update.place.function}` scores tokens and then trains on them; the reported score comes"
-                        " from a later evaluation of the same tokens with the trained state.",
+                        f"`{update.place.function}` scores tokens and then {learns}; the reported score comes"
+                        " from a later evaluation of the same tokens with what was learned.",
                         path,
                     )
                 )
