@@ -170,13 +170,15 @@ class Facts:
         )
 
     def graded(self, query: Callable[[Timeline], Sequence[Finding]]) -> list[Finding]:
-        """Findings of the run; what the run leaves out becomes a note."""
-        out = list(query(self.run))
-        here = {(f.line, f.function) for f in out}
+        """Findings of the run, one a place; what the run leaves out becomes a note."""
+        here: dict[tuple[str, int, str | None], Finding] = {}
+        for f in query(self.run):
+            here.setdefault((f.file, f.line, f.function), f)
+        out = list(here.values())
         if self.run.skipped and self.may_hide:
             for f in query(self.latent):
-                if (f.line, f.function) not in here:
-                    here.add((f.line, f.function))
+                if (f.file, f.line, f.function) not in here:
+                    here[f.file, f.line, f.function] = f
                     out.append(
                         replace(
                             f,

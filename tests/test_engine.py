@@ -356,12 +356,19 @@ def test_a_submission_is_not_changed_by_its_audit() -> None:
     assert subject == copy
 
 
+def test_a_line_that_two_calls_reach_is_one_finding() -> None:
+    twice = LEARN_FIRST.replace("        learn(s, model, val)\n", "        learn(s, model, val)\n" * 2)
+    assert twice != LEARN_FIRST
+    assert [f.rule for f in audited(twice).findings if f.level == "flag"] == ["val-token-ttt"]
+
+
 def test_a_path_shows_the_lines_of_sibling_modules() -> None:
     code = script("""
         from adaptation import learn
 
         def evaluate(s, model, val):
-            learn(model, val, s.seq_len)
+            for epoch in range(s.epochs):
+                learn(model, val, s.seq_len)
             return plain_eval(s, model, val)
     """)
     adaptation = script("""
@@ -376,8 +383,10 @@ def test_a_path_shows_the_lines_of_sibling_modules() -> None:
     (finding,) = [
         f for f in active(audit(submission(code, modules={"adaptation": adaptation}), catalogue())) if f.level == "flag"
     ]
-    shown = [step.text for step in finding.evidence[0].path if step.file]
+    path = finding.evidence[0].path
+    shown = [step.text for step in path if step.file]
     assert "opt.step()" in shown and all(shown)
+    assert "for epoch in range(s.epochs):" in [step.text for step in path if not step.file]
 
 
 def test_a_finding_names_the_switches_that_lead_to_it_and_who_set_them() -> None:
