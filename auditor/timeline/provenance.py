@@ -15,7 +15,7 @@ _PREFIXED = frozenset(["INFO", "WARNING", "DEBUG", "wandb", "rank", "default"])
 """Words that launchers and logging libraries put in front of a line."""
 _LONGEST = 400
 _BETTER = 0.001
-_BITS = re.compile(r"^([^\n]*?)(?<![A-Za-z])bpb[:=] ?([0-4]\.\d{3,})", re.MULTILINE)
+_BITS = re.compile(r"bpb(?<![A-Za-z]bpb)[:=] ?([0-4]\.\d{3,})")
 _NUMBER = re.compile(r"\d[\d.,]*")
 _SAME = 1e-4
 _GAIN = 0.01
@@ -38,7 +38,7 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
             return []
         for match in _RESULT.finditer(log):
             head, value = match[1], float(match[2])
-            words = [word for word in _WORD.findall(head) if word not in _PREFIXED]
+            words = _words(head)
             if len(head) > _LONGEST or not words:
                 continue
             if all(word in text for word in words):
@@ -52,19 +52,34 @@ def foreign_claim(text: str, texts: Callable[[], str], claim: float, logs: Seque
     """How the line begins that prints the claimed number, when a program with these string constants cannot print it.
 
     What the program prints itself has to be worse in every log, whatever size of the code the logs give. `texts` gives
-    the constants; it is only asked for a line that does not stand in the program, number for number, as it is printed.
+    the constants; it is only asked where no line that is good enough stands in the program, number for number.
     """
-    head, best = "", float("inf")
+    heads: dict[str, bool] = {}
+    """How lines begin that print a number as good as the claim, and whether it is the claim."""
     for log in logs:
-        for match in _BITS.finditer(log):
-            words = [word for word in _WORD.findall(match[1]) if word not in _PREFIXED]
-            if len(match[1]) > _LONGEST or not words:
-                continue
-            if all(part in text for part in _NUMBER.split(match[1])) or all(word in texts() for word in words):
-                best = min(best, float(match[2]))
-            elif abs(float(match[2]) - claim) < _SAME:
-                head = match[1].strip()
-    return head if best > claim + _GAIN else ""
+        for head, value in _bits(log):
+            if value <= claim + _GAIN and len(head) <= _LONGEST and _words(head):
+                heads[head] = heads.get(head, False) or abs(value - claim) < _SAME
+    if not any(heads.values()) or any(all(part in text for part in _NUMBER.split(head)) for head in heads):
+        return ""
+    constants = texts()
+    own = any(all(word in constants for word in _words(head)) for head in heads)
+    return "" if own else next(head.strip() for head, claimed in heads.items() if claimed)
+
+
+def _bits(log: str) -> Iterator[tuple[str, float]]:
+    """The first number of bits per byte on each line that has one, and what stands before it."""
+    last = -1
+    for match in _BITS.finditer(log):
+        start = log.rfind("\n", 0, match.start()) + 1
+        if start != last:
+            last = start
+            yield log[start : match.start()], float(match[1])
+
+
+def _words(head: str) -> list[str]:
+    """The words that the program itself must print."""
+    return [word for word in _WORD.findall(head) if word not in _PREFIXED]
 
 
 def beyond_its_model(logs: Sequence[str]) -> tuple[float, float] | None:
@@ -77,7 +92,7 @@ def beyond_its_model(logs: Sequence[str]) -> tuple[float, float] | None:
         steps = [(int(m[1]), m[2]) for m in _STEP.finditer(log)]
         last = max((step for step, _ in steps), default=0)
         ends = [float(rest[1]) for step, text in steps if step == last and (rest := _MODEL.search(text))]
-        results = [float(m[2]) for m in _BITS.finditer(log)]
+        results = [value for _, value in _bits(log)]
         if not ends or not results or results[-1] > ends[-1] - _WINDOW:
             return None
         found = found or (results[-1], ends[-1])

@@ -30,11 +30,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import ClassVar
 
 from auditor.facts import Facts
-from auditor.program.index import texts
 from auditor.submission.model import code_size
 from auditor.timeline.events import Place
 from auditor.timeline.evidence import Messages
@@ -116,8 +114,8 @@ class NoEvaluation:
 
 def _constants(facts: Facts) -> str:
     """All strings that the script and its modules hold."""
-    trees = [facts.tree, *facts.modules.values()]
-    return "\n".join(text for tree in trees if tree is not None for text in texts(tree))
+    nodes = (node for tree in (facts.tree, *facts.modules.values()) if tree is not None for node in ast.walk(tree))
+    return "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
@@ -165,7 +163,7 @@ def _other_program(facts: Facts) -> Iterator[tuple[str, int]]:
     logs = [log.text for log in submission.logs]
     claim, headline = submission.claims.val_bpb, facts.run.headline
     if claim is not None and submission.evaluator is None and not facts.unreadable:
-        head = foreign_claim(text, cache(lambda: _constants(facts)), claim, logs)
+        head = foreign_claim(text, lambda: _constants(facts), claim, logs)
         if head:
             yield f"the claimed score was printed by another program: no text of this one begins `{head[:80]}`", 1
     other = all(size is not None and size not in sizes for size in map(code_size, logs))
