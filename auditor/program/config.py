@@ -15,7 +15,7 @@ Settings = dict[str, tuple[str, str]]
 """Name -> (value, source)."""
 
 _QUOTED_NAME = re.compile(r"""["']([A-Z][A-Z0-9_]{1,60})["']""")
-_ATTRIBUTE = re.compile(r"^\s{4,}([a-z][a-z0-9_]{2,60})\s*(?::[^=\n]+)?=\s*[^=]", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"^[ \t]{4,}([a-z][a-z0-9_]{2,60})\s*(?::[^=\n]+)?=\s*[^=]", re.MULTILINE)
 
 _PROCESS = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
 """What the launcher gives each process; a log is the first one's, and another `rank` in it is no process."""

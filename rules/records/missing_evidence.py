@@ -75,11 +75,12 @@ class MissingEvidence:
 
 def _doubts(facts: Facts) -> Iterator[str]:
     """Settings of the run command that cannot be meant: a name that is misspelt, a number with its point left out."""
-    texts = (facts.text, *facts.module_texts.values())
+    env = facts.submission.command.env
+    texts = (facts.text, *facts.module_texts.values()) if env else ()
     read = {name for text in texts for name in _NAME.findall(text)}
-    for name, value in facts.submission.command.env.items():
+    for name, value in env.items():
         near = get_close_matches(name, read, n=1, cutoff=_ALIKE) if read and name not in read else []
-        if near and near[0] not in facts.submission.command.env:
+        if near and near[0] not in env:
             yield f"it sets {name}, and the script reads {near[0]}"
         elif _POINTLESS.fullmatch(value) and name in read:
             yield f"{name}={value} is {float(value):g}"

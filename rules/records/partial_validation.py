@@ -50,7 +50,8 @@ _EXACT = 8
 _DIGITS = 5
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d+)?)(?:\s*-\s*\d{1,3}(?:\.\d+)?)?\s*%")
 _DRAWN = re.compile(r"\b(?:rand(?:int|perm|range)|choices?|integers|sample)\(")
-"""Without one of these calls the text need not be parsed."""
+_NAMED = re.compile(r"[\"']val(?:id(?:ation)?)?[\"']")
+"""Without one of these calls, and the split by its name, the tree need not be searched."""
 _SIZE = r"(?<![\w.,])(?P<size>\d[\d,]*(?:\.\d+)?)\s?(?P<times>[kKM])?[- ]?"
 _UNIT = r"(?:(?:val|validation|eval|text)[ -])*(?P<unit>token|byte|seq(?:uence)?|doc(?:ument)?)s?\b"
 _SET = r"(?:val|validation|eval|evaluation)"
@@ -113,7 +114,8 @@ class PartialValidation:
     def _sampled(self, facts: Facts) -> Iterator[Finding]:
         """A script that reads nothing of the validation set but random batches."""
         counted = any(run.val_tokens is not None for _, run in facts.records.runs)
-        drawn = random_batches(trees_of(facts)) if _DRAWN.search(facts.text) and not counted else None
+        possible = not counted and _NAMED.search(facts.text) and _DRAWN.search(facts.text)
+        drawn = random_batches(trees_of(facts)) if possible else None
         if drawn is not None:
             module, call = drawn
             message = "What the script scores are batches drawn at random from the validation set, not the whole of it."
