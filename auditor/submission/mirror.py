@@ -26,6 +26,7 @@ MAX_CHANGES = 50_000
 """A pull request that changes more files than this is refused."""
 MAX_MESSAGE = 1 << 16
 _MAX_DEPTH = 64
+_SMALL = 1 << 20
 
 _NO_GIT = "git could not be started: install it to read a --mirror"
 _DAMAGED = "git cat-file ended early: the clone may be damaged (try git fsck)"
@@ -112,6 +113,9 @@ class Mirror:
         self._contents: subprocess.Popen[bytes] | None = None
         self._sizes: subprocess.Popen[bytes] | None = None
         self._trees: dict[str, dict[str, _Entry]] = {}
+        self._described: dict[str, tuple[str, int]] = {}
+        self._read: dict[str, bytes] = {}
+        """Small files of the pull request that was opened last: they are looked into more than once."""
         self.absent: set[str] = set()
         """Objects that were asked for and that the clone lacks."""
 
@@ -146,6 +150,8 @@ class Mirror:
                 f"{self._gitdir} has no pull request {number}: "
                 "fetch it with git fetch origin '+refs/pull/*/head:refs/pull/*/head'"
             )
+        self._described.clear()
+        self._read.clear()
         root, message = self._commit(head)
         base = self._history.base_of(head)
         changes = self._changes(self._commit(base)[0] if base else None, root)
@@ -183,11 +189,15 @@ class Mirror:
 
     def blob(self, oid: str, shown: str) -> bytes:
         """Content of a blob by id; `shown` names it in errors."""
+        if oid in self._read:
+            return self._read[oid]
         if (size := self.size(oid)) > MAX_BLOB:
             raise PgolfError(f"{shown!r} is too large to read: {size:,} bytes")
         kind, data = self._object(oid)
         if kind != "blob":
             raise PgolfError(f"{shown!r} is not in the clone: it was made without this object")
+        if size <= _SMALL:
+            self._read[oid] = data
         return data
 
     def find(self, root: str, path: str) -> str | None:
@@ -260,12 +270,14 @@ class Mirror:
 
     def _describe(self, oid: str) -> tuple[str, int]:
         """Kind and size of an object."""
-        if self._sizes is None:
-            self._sizes = self._reader("--batch-check")
-        _, kind, size = _ask(self._sizes, oid)
-        if kind == "missing":
-            self.absent.add(oid)
-        return kind, size
+        if oid not in self._described:
+            if self._sizes is None:
+                self._sizes = self._reader("--batch-check")
+            _, kind, size = _ask(self._sizes, oid)
+            if kind == "missing":
+                self.absent.add(oid)
+            self._described[oid] = kind, size
+        return self._described[oid]
 
     def _object(self, oid: str) -> tuple[str, bytes]:
         if self._contents is None:
