@@ -45,6 +45,8 @@ NESTED = 4
 """How deep branches that only the log shows may lie in each other: each is seen once the outer one is on."""
 MIN_HEADS = 5
 SIBLING_BYTES = 4 << 20
+_COMPUTED = re.compile(r"import_module|__import__|spec_from_file_location|runpy")
+"""What may import a module by a name that is put together at run time."""
 OFF = frozenset(["0", "0.0", "false", "none", ""])
 """Values that switch something off."""
 
@@ -225,9 +227,9 @@ def gather(
         start = time.perf_counter()
         tree = _parsed(text, memory)
         siblings = {**_decoded(submission.modules, unreadable), **unpacked.modules}
-        for module, code in siblings.items():
+        for module in _named(text, siblings):
             try:
-                modules[module] = _parsed(code, memory)
+                modules[module] = _parsed(siblings[module], memory)
             except UnreadableSource as error:
                 unreadable[module] = str(error)
     except UnreadableSource as error:
@@ -249,6 +251,20 @@ def gather(
     _ = facts.run
     timings["timeline"] = _since(start)
     return facts
+
+
+def _named(text: str, siblings: Mapping[str, str]) -> list[str]:
+    """The modules that a script may import, itself or through one of them: it has to name them."""
+    named: dict[str, None] = {}
+    todo = [text]
+    while todo:
+        code = todo.pop()
+        if _COMPUTED.search(code):
+            return list(siblings)
+        found = [module for module in siblings if module not in named and module.rpartition(".")[2] in code]
+        named.update(dict.fromkeys(found))
+        todo += [siblings[module] for module in found]
+    return [module for module in siblings if module in named]
 
 
 def _parsed(text: str, memory: Memory) -> ast.Module:
