@@ -104,14 +104,18 @@ class Facts:
             elif not self.changed.isdisjoint(names):
                 activation = "run"
             for name, read in self.run.config.items():
-                if not names.isdisjoint(spelled([name])):
+                if name in names or name.lower() in names:
                     switches[f"{name}={read.value} ({read.source})"] = None
         return activation, tuple(switches)[:MAX_SWITCHES]
 
     @cached_property
     def latent(self) -> Timeline:
-        """The timeline with every switch unknown: what the run leaves out is there too."""
-        return self.run if self.run.opaque else self.timeline(self.settings, explore=self.index.switches())
+        """The timeline with every switch unknown that hides an update: what the run leaves out is there too."""
+        if self.run.opaque:
+            return self.run
+        hiding = {block.branch_line for block in self.run.skipped if self.index.updates(block.line, block.end_line)}
+        settled = {block.branch_line for block in self.run.taken} - hiding
+        return self.timeline(self.settings, explore=self.index.switches() - settled)
 
     def timeline(
         self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None

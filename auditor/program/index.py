@@ -9,14 +9,13 @@ import ast
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 _UPDATING = re.compile(
     r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(|\.get\([^\n]{1,40}, ?0\) ?\+ ?1\b"
 )
 """Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
 _CALL = re.compile(r"\b([^\W\d]\w*+)\s*+\(")
-_DEFINED = re.compile(r"def\s+\Z")
+_DEFINED = re.compile(r"\bdef\s+(?=\w)")
 
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})
@@ -56,25 +55,6 @@ def mentions(expression: ast.expr) -> set[str]:
     return found
 
 
-def texts(tree: ast.Module) -> list[str]:
-    """All string constants of a program; in half the time that `ast.walk` takes to get there."""
-    found: list[str] = []
-    todo: list[Any] = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, str):
-                found.append(node.value)
-            continue
-        for name in node._fields:
-            part = getattr(node, name, None)
-            if isinstance(part, ast.AST):
-                todo.append(part)
-            elif isinstance(part, list):
-                todo += [each for each in part if isinstance(each, ast.AST)]
-    return found
-
-
 class CallIndex:
     """Functions, branches, and the lines that call them, of one script."""
 
@@ -82,10 +62,17 @@ class CallIndex:
         self.statements = list(statements(tree.body))
         """Every statement, and whether it runs whenever its function does."""
         self.branches: list[ast.If] = []
+        self.said: list[tuple[ast.Call, bool]] = []
+        """Calls that are statements and are given something, and whether they run whenever their function does."""
+        self._around: dict[int, tuple[int, int] | None] = {}
+        """The innermost function around a line, by that line."""
         self._assigned: dict[str, list[ast.expr]] = {}
         self.functions: dict[str, list[tuple[int, int]]] = {}
-        for statement, _ in self.statements:
-            if isinstance(statement, ast.FunctionDef):
+        for statement, certain in self.statements:
+            if isinstance(statement, ast.Expr):
+                if isinstance(statement.value, ast.Call) and statement.value.args:
+                    self.said.append((statement.value, certain))
+            elif isinstance(statement, ast.FunctionDef):
                 span = (statement.lineno, statement.end_lineno or statement.lineno)
                 self.functions.setdefault(statement.name, []).append(span)
             elif isinstance(statement, ast.If):
@@ -95,14 +82,16 @@ class CallIndex:
             elif isinstance(statement, ast.AnnAssign | ast.Return) and statement.value is not None:
                 self._note_assigned(getattr(statement, "target", None), statement.value)
         self._spans = [span for spans in self.functions.values() for span in spans]
+        self._guards = [(node, node.end_lineno or node.lineno, _leaves(node)) for node in self.branches]
         starts = [m.end() for m in re.finditer("\n", text)]
         self._updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
         self.calls: list[tuple[int, str]] = []
         """(line, name) of each call of a function of the script, by line."""
         if self.functions:
+            defined = {m.end() for m in _DEFINED.finditer(text)}
             for m in _CALL.finditer(text):
                 name = m.group(1)
-                if name in self.functions and not _DEFINED.search(text, max(0, m.start() - 80), m.start()):
+                if name in self.functions and m.start() not in defined:
                     self.calls.append((bisect_right(starts, m.start()) + 1, name))
         self._lines = [line for line, _ in self.calls]
         update = self._functions_that_update()
@@ -119,9 +108,7 @@ class CallIndex:
 
     def guards(self, lines: Sequence[int]) -> Iterator[ast.If]:
         """Branches that decide whether any of these lines is reached: around it, or leaving its function before it."""
-        for node in self.branches:
-            end = node.end_lineno or node.lineno
-            leaves = isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break)  # the run got past a `raise`
+        for node, end, leaves in self._guards:
             for line in lines:
                 if node.lineno < line <= end or (leaves and end < line and self.same_function(node.lineno, line)):
                     yield node
@@ -129,7 +116,9 @@ class CallIndex:
 
     def same_function(self, first: int, second: int) -> bool:
         """Whether a line lies in the innermost function around another, or in one inside of it."""
-        around = max((span for span in self._spans if span[0] <= first <= span[1]), default=None)
+        if first not in self._around:
+            self._around[first] = max((span for span in self._spans if span[0] <= first <= span[1]), default=None)
+        around = self._around[first]
         return around is not None and around[0] <= second <= around[1]
 
     def settings(self, test: ast.expr) -> set[str]:
@@ -168,6 +157,11 @@ class CallIndex:
                 if body and self.updates(body[0].lineno, body[-1].end_lineno or body[-1].lineno):
                     out.add(node.lineno)
         return frozenset(out)
+
+
+def _leaves(node: ast.If) -> bool:
+    """Whether control does not get past a branch where its test holds; the run got past a `raise`."""
+    return isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break)
 
 
 def _any_between(lines: Sequence[int], low: int, high: int) -> bool:

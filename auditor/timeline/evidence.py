@@ -44,17 +44,16 @@ class Messages:
         self.index = index
         self.log = log
         """Lines of the log, stripped."""
-        self.all = [message for statement, certain in index.statements for message in _message(statement, certain)]
+        self.all = [message for call, certain in index.said for message in _message(call, certain)]
 
     @cached_property
     def patterns(self) -> dict[int, re.Pattern[str]]:
         """Messages that begin with a value, or with little before it, by line: the values may be anything."""
         found = {}
-        for statement, _ in self.index.statements:
-            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
-                template = _template(statement.value)
-                if template is not None:
-                    found[statement.value.lineno] = re.compile(_regex(template))
+        for call, _ in self.index.said:
+            template = _template(call)
+            if template is not None:
+                found[call.lineno] = re.compile(_regex(template))
         return found
 
     @cached_property
@@ -84,19 +83,17 @@ class Messages:
         return [m for m in inside if m.text not in outside]
 
 
-def _message(statement: ast.stmt, certain: bool) -> Iterator[Message]:
-    """The message that a statement prints, if it is a call with a text."""
-    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Call) or not statement.value.args:
-        return
-    first = statement.value.args[0]
+def _message(call: ast.Call, certain: bool) -> Iterator[Message]:
+    """The message that a call prints, if it is given a text."""
+    first = call.args[0]
     lines = _fixed_start(first).strip().splitlines()
     if lines and len(lines[0]) >= MIN_PREFIX and not lines[0].startswith(("--", "{", "_")):
-        yield Message(lines[0], statement.value.lineno, certain, tuple(_optional(first)))
+        yield Message(lines[0], call.lineno, certain, tuple(_optional(first)))
 
 
 def _template(call: ast.Call) -> ast.JoinedStr | None:
     """The text of a message that begins with a value, or with little before it, and fixes enough of the rest."""
-    first = call.args[0] if call.args else None
+    first = call.args[0]
     if not isinstance(first, ast.JoinedStr) or len(_fixed_start(first).strip()) >= MIN_PREFIX:
         return None
     fixed = "".join(str(p.value) for p in first.values if isinstance(p, ast.Constant))
