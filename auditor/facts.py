@@ -15,7 +15,7 @@ from auditor.program.config import Settings
 from auditor.program.index import CallIndex
 from auditor.records import Records, read_records
 from auditor.submission.model import Submission
-from auditor.timeline.events import Place, Timeline
+from auditor.timeline.events import EMPTY_LOOP, Place, Timeline
 from auditor.timeline.interpreter import Interpreter
 from auditor.verdict import Activation, Evidence, Finding, PgolfError, Step
 
@@ -115,7 +115,7 @@ class Facts:
             return self.run
         hiding = {block.branch_line for block in self.run.skipped if self.index.updates(block.line, block.end_line)}
         settled = {block.branch_line for block in self.run.taken} - hiding
-        return self.timeline(self.settings, explore=self.index.switches() - settled)
+        return self.timeline(self.settings, explore=self.index.switches() - settled | {EMPTY_LOOP})
 
     def timeline(
         self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None

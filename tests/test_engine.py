@@ -18,7 +18,7 @@ import pytest
 from auditor.engine import audit, decide, deep, timeline_rows
 from auditor.report.as_json import to_dict
 from auditor.submission.model import Submission
-from auditor.timeline import expressions
+from auditor.timeline import machine
 from auditor.verdict import Claims, Finding, Target
 from rules import catalogue
 from rules.miniature import script
@@ -210,7 +210,7 @@ class TestWhatCannotBeRead:
         assert audited(text + LEARN_FIRST).verdict in ("flag", "hold", "error")
 
     def test_when_the_budget_is_spent_the_verdict_is_hold(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(expressions, "MAX_STEPS", 200)
+        monkeypatch.setattr(machine, "MAX_STEPS", 200)
         report = audited(PLAIN)
         assert (report.verdict, report.cls) == ("hold", "opaque-code")
         assert any("budget" in f.message for f in report.findings)

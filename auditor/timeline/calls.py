@@ -256,6 +256,7 @@ class Calls(Classes):
         self.depth += 1
         self.stack.append(definition)
         if isinstance(definition, ast.Lambda):
+            self.spend()
             frame.returned = self.ev(definition.body)
         else:
             self.run(definition.body)

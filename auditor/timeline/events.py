@@ -246,13 +246,17 @@ class Undefined:
     order: int
 
 
+EMPTY_LOOP = 0
+"""In place of the line of an `if`: a loop that the configuration leaves empty."""
+
+
 @dataclass
 class Skipped:
     """Code that the effective configuration switches off."""
 
     line: int
     end_line: int
-    branch_line: int = 0
+    branch_line: int = EMPTY_LOOP
     """Line of the `if` that decided."""
     branch: bool = False
     """The outcome that would run this code."""

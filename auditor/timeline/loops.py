@@ -171,7 +171,7 @@ class Loops(Calls):
         self.weak += 1
         for _ in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
             growth = self.growth
-            self.steps += 20 + len(self.frame.vars)  # what a pass costs besides its expressions
+            self.spend(20 + len(self.frame.vars))  # what a pass costs besides its expressions
             context.continues = []
             context.births = self.births
             if not step():

@@ -22,7 +22,17 @@ from auditor.timeline.events import (
     Timeline,
     Update,
 )
-from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Impure, LoopContext, Marking, Snapshot, Suspended
+from auditor.timeline.frames import (
+    NO_UPDATES,
+    BudgetSpent,
+    Carrieds,
+    Frame,
+    Impure,
+    LoopContext,
+    Marking,
+    Snapshot,
+    Suspended,
+)
 from auditor.timeline.values import (
     HASH,
     NOCONST,
@@ -47,6 +57,9 @@ from auditor.timeline.values import (
 )
 
 MAX_STEPS = 500_000
+"""Expressions that are evaluated at most,"""
+STEPS = 8
+"""of which a statement has about so many."""
 
 MAX_DEPTH = 36
 
@@ -298,6 +311,12 @@ class Machine(Evaluator):
         """Back to a context."""
         for name, value in vars(context).items():
             setattr(self, name, value)
+
+    def spend(self, steps: int = STEPS) -> None:
+        """So many expressions are about to be evaluated; ends the analysis that would take too many."""
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise BudgetSpent
 
     def effect(self) -> None:
         """Something is about to happen that a summary cannot repeat."""

@@ -42,7 +42,7 @@ class Statements(Loops):
         for statement in body:
             if self.dead:
                 break
-            self.steps += 1
+            self.spend()
             method = _DISPATCH.get(type(statement))
             if method is not None:
                 method(self, statement)
