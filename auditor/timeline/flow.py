@@ -53,13 +53,13 @@ class Flow(Recorder):
         self.pending = snap.pending
 
     def merge(self, snaps: list[Snapshot]) -> None:
-        """Continue from the join of several states; none means unreachable."""
+        """Continue from the join of several states, of which the first is used up; none means unreachable."""
         if not snaps:
             self.dead = True
             return
         self.dead = False
         first = snaps[0]
-        variables, states, pending = dict(first.vars), dict(first.states), first.pending
+        variables, states, pending = first.vars, first.states, first.pending
         for other in snaps[1:]:
             for name, value in other.vars.items():
                 mine = variables.get(name)

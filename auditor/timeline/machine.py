@@ -142,6 +142,7 @@ class Machine(Evaluator):
         "texts",
         "counted_by",
         "tests",
+        "unknown_tests",
         "assignments",
         "noted",
         "births",
@@ -247,6 +248,8 @@ class Machine(Evaluator):
         self.counted_by: dict[Any, frozenset[str]] = {}
         self.tests: dict[Any, list[tuple[Any, str, tuple[int, ...]]]] = {}
         """Parts of the tests of branches, each with its text and the lines where its names are assigned."""
+        self.unknown_tests: dict[tuple[Any, int], frozenset[tuple[object, ...]]] = {}
+        """All parts of a test, by branch and calling context."""
         self.assignments: dict[Any, dict[str, list[int]]] = {}
         """Lines on which names are assigned, by function."""
         self.noted: set[tuple[int, int, bool, bool]] = set()

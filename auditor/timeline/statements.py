@@ -325,9 +325,14 @@ class Statements(Loops):
                     for part, names in zip(whole, named, strict=True)
                 ]
             )
+        if not parts:
+            return frozenset()
         ctx = self.frame.ctx
         if len(parts) == 1 or node.lineno in self.explore:
-            return frozenset([(ctx, text, lines) for _, text, lines in parts])
+            found = self.unknown_tests.get((node, ctx))
+            if found is None:
+                found = self.unknown_tests[node, ctx] = frozenset([(ctx, text, lines) for _, text, lines in parts])
+            return found
         return frozenset([(ctx, text, lines) for part, text, lines in parts if self.truth(self.ev(part)) is None])
 
     def forget_updates_under(self, conditions: frozenset[tuple[object, ...]]) -> None:
