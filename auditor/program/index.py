@@ -55,6 +55,11 @@ def mentions(expression: ast.expr) -> set[str]:
     return found
 
 
+def texts(tree: ast.Module) -> Iterator[str]:
+    """All string constants of a program."""
+    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
 class CallIndex:
     """Functions, branches, and the lines that call them, of one script."""
 

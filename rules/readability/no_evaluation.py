@@ -33,6 +33,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from auditor.facts import Facts
+from auditor.program.index import texts
 from auditor.submission.model import code_size
 from auditor.timeline.events import Place
 from auditor.timeline.evidence import Messages
@@ -114,8 +115,8 @@ class NoEvaluation:
 
 def _constants(facts: Facts) -> str:
     """All strings that the script and its modules hold."""
-    nodes = (node for tree in (facts.tree, *facts.modules.values()) if tree is not None for node in ast.walk(tree))
-    return "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    trees = [facts.tree, *facts.modules.values()]
+    return "\n".join(text for tree in trees if tree is not None for text in texts(tree))
 
 
 def _literal_scores(facts: Facts) -> Iterator[tuple[int, str]]:
