@@ -2,9 +2,9 @@
 
 What it does
 ------------
-Looks for a log that comes to a final score, for a submission.json that can be read, and for a README, in a folder of
-the submission's own. A run command that cannot be meant as it stands is a note: it sets a name that is next to one that
-the script reads, or a number such as 092.
+Looks for a log that comes to a final score, for a submission.json that can be read, for a README and for the script, in
+a folder of the submission's own. A run command that cannot be meant as it stands is a note: it sets a name that is next
+to one that the script reads, or a number such as 092.
 
 Why it matters
 --------------
@@ -57,6 +57,8 @@ class MissingEvidence:
             return
         records, submission = facts.records, facts.submission
         missing = [] if submission.folder else ["no folder of its own"]
+        if submission.folder and submission.script and not submission.script.startswith(f"{submission.folder}/"):
+            missing.append(f"no script in its folder ({submission.script} was read)")
         if not records.logs:
             missing.append("no log")
         elif not records.finished:

@@ -8,11 +8,13 @@ import math
 import pytest
 
 from auditor.engine import check_records
-from auditor.verdict import Finding
+from auditor.submission.assemble import assemble
+from auditor.submission.model import Pull
+from auditor.verdict import Finding, Target
 from rules import catalogue
 from rules.base import Example
 from rules.records.samples import CODE, DECLARED, README, SOUND, log
-from tests.scripts import of_example
+from tests.scripts import MemoryTree, of_example
 
 LOGS = tuple(name for name in SOUND if name.endswith(".log"))
 
@@ -22,6 +24,18 @@ def found(rule: str, *, without: tuple[str, ...] = (), code: str = CODE, **chang
     files = {**{name: text for name, text in SOUND.items() if name not in without}, **changed}
     submission = of_example(Example("", code, False, files=tuple(files.items())))
     return [finding for finding in check_records(submission, catalogue())[1] if finding.rule == rule]
+
+
+# a script that lies outside of the folder
+
+
+def test_a_script_outside_of_the_folder_is_missing_in_it() -> None:
+    folder = "records/track_10min_16mb/miniature"
+    tree = MemoryTree({"train_gpt.py": CODE.encode(), **{f"{folder}/{n}": text.encode() for n, text in SOUND.items()}})
+    submission = assemble(Pull(Target(pr=1), tree))
+    assert (submission.folder, submission.script) == (folder, "train_gpt.py")
+    [one] = [f for f in check_records(submission, catalogue())[1] if f.rule == "missing-evidence"]
+    assert one.message == "The submission has no script in its folder (train_gpt.py was read)."
 
 
 # a command that cannot be meant
