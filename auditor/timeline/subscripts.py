@@ -433,6 +433,7 @@ class Subscripts(Operators):
             upper = UNKNOWN
         out = []
         for r in toks:
+            kept = r.old & ~r.loops  # whichever part of what earlier iterations stored: it was stored earlier
             if upper.const is None:
                 end = r.end
             elif upper.lin is not None and not upper.lin.terms and upper.lin.const < 0:
@@ -441,7 +442,7 @@ class Subscripts(Operators):
                 end = add(r.start, upper.lin)
             out.append(
                 r._replace(
-                    loops=r.loops | index.loops,
+                    loops=r.loops | index.loops & ~kept,
                     old=r.old | index.old,
                     start=add(r.start, start) if r.start is not None else None,
                     shift=r.shift + shift,
