@@ -29,6 +29,7 @@ from auditor.timeline.values import (
     COPY,
     DIFF,
     FILLED,
+    FOREIGN,
     GRAD,
     MAPPED,
     OUTSIDE,
@@ -97,7 +98,7 @@ class Recorder(Machine):
         """Losses of `target` under predictions `logits`; the content of the result."""
         regions = frozenset(r for r in target.toks if r.split == "val")
         if not regions:
-            return taint(toks=target.toks, flags=DIFF, deps=logits.deps, counts=logits.counts)
+            return taint(toks=target.toks, flags=DIFF | FOREIGN, deps=logits.deps, counts=logits.counts)
         self.score_depth = max(self.score_depth, len(self.loops))
         flags = DIFF | (logits.flags & ~(GRAD | STATE))
         if self.marking is not None:

@@ -8,6 +8,7 @@ from auditor.timeline.files import Files
 from auditor.timeline.registry import Args, Kwargs
 from auditor.timeline.values import (
     DIFF,
+    FOREIGN,
     STATE,
     Carried,
     Obj,
@@ -36,6 +37,8 @@ class Training(Files):
     def loss_regions(self, t: Taint) -> frozenset[Region]:
         """The tokens that a loss is of; where they were lost on the way, those of all scores in it."""
         if any(r.split == "val" for r in t.toks):
+            if t.flags & FOREIGN and not t.nll:  # of training, with what modules kept of a validation before
+                return frozenset(r for r in t.toks if r.split != "val" or r.loops & self.active)
             return t.toks
         return frozenset(r for score in self.scores_in(t) for r in score.regions)
 

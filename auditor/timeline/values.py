@@ -31,6 +31,7 @@ STATE = 2048  # a snapshot of parameters (state dict)
 STORED = 4096  # read from a file that is neither a token split nor written by the script
 COPY = 8192  # says whether the scored token equals one that was stored for its position
 OUTSIDE = 1 << 30  # read from what another program, started by the script, may have written
+FOREIGN = 1 << 31  # a loss of other tokens than validation's
 MAPPED = 16384  # looked up in a fixed table by token id: a property of tokens, not the tokens
 PIECE = 32768  # the text of tokens: their bytes, or what is made of them
 JUDGED_PART = 1 << 16  # a comparison of two losses of the same few tokens
