@@ -132,7 +132,11 @@ class Flow(Recorder):
                 aged = self.age(value, bit, inside)
                 if aged is not value:
                     variables[name] = aged
+        # a call that is being summarised reads what was made before it as it is
+        oldest = -1 if self.marking is None else self.marking.births
         for obj in self.hot:
+            if obj.born <= oldest:
+                continue
             before, elem, changed = obj.content, obj.elem, False
             if before not in ageless:
                 obj.content = self.age_taint(before, bit, inside)
@@ -149,8 +153,9 @@ class Flow(Recorder):
                         changed = True
             if changed:
                 self.restamp(obj)
-        for obj, upd in self.states.items():
-            self.states[obj] = self.age_updates(upd, bit)
+        if self.marking is None:
+            for obj, upd in self.states.items():
+                self.states[obj] = self.age_updates(upd, bit)
 
 
 def _aged(regions: frozenset[Region], bit: int) -> frozenset[Region]:

@@ -136,6 +136,7 @@ _EMPTY: frozenset[Any] = frozenset()
 _TAINTS: dict[tuple[Any, ...], Taint] = {}
 _JOINS: dict[tuple[int, int], Taint] = {}
 _MERGED: dict[frozenset[Region], frozenset[Region]] = {}
+_CONTENTS: dict[tuple[Taint, int, int], Val] = {}
 
 
 def reset_tables() -> None:
@@ -143,6 +144,7 @@ def reset_tables() -> None:
     _TAINTS.clear()
     _JOINS.clear()
     _MERGED.clear()
+    _CONTENTS.clear()
     for t in (NONE, WEIGHTS):
         _TAINTS[(t.toks, t.upd, t.deps, t.nll, t.counts, t.flags, t.crossings, t.gates)] = t
 
@@ -364,7 +366,11 @@ def of_taint(t: Taint, loops: int = 0, old: int = 0) -> Val:
     """A value of which only the content is known."""
     if t is NONE and not loops and not old:
         return UNKNOWN
-    return Val(taint=t, loops=loops, old=old)
+    key = (t, loops, old)
+    found = _CONTENTS.get(key)
+    if found is None:
+        found = _CONTENTS[key] = Val(taint=t, loops=loops, old=old)
+    return found
 
 
 def of_obj(obj: Obj) -> Val:
