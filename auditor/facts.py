@@ -115,12 +115,24 @@ class Facts:
             return self.run
         hiding = {block.branch_line for block in self.run.skipped if self.index.updates(block.line, block.end_line)}
         settled = {block.branch_line for block in self.run.taken} - hiding
-        return self.timeline(self.settings, explore=self.index.switches() - settled | {EMPTY_LOOP})
+        explore = self.index.switches() - settled | {EMPTY_LOOP}
+        hidden = [(block.line, block.end_line) for block in self.run.skipped if block.branch_line in hiding]
+        apart = self.index.loops_apart(explore, hidden)
+        return self.timeline(self.settings, explore=explore, apart=apart)
 
     def timeline(
-        self, env: Settings, *, explore: frozenset[int] = frozenset(), forced: Mapping[int, bool] | None = None
+        self,
+        env: Settings,
+        *,
+        explore: frozenset[int] = frozenset(),
+        apart: frozenset[int] = frozenset(),
+        forced: Mapping[int, bool] | None = None,
     ) -> Timeline:
-        """Interpret the script under a configuration; branches at the lines of `explore` may go either way."""
+        """Interpret the script under a configuration; branches at the lines of `explore` may go either way.
+
+        The loops at the lines of `apart` are as they are without it, and told of by another timeline: a glance is
+        enough.
+        """
         tree, argv = self.tree, self.submission.command.argv
         if tree is None:
             return Timeline()
@@ -128,6 +140,7 @@ class Facts:
 
         def interpret() -> Timeline:
             machine = Interpreter(env, argv, self.modules, explore)
+            machine.apart = apart
             machine.forced = outcomes
             machine.evidence_source = self.evidence_source
             machine.unreadable = self.unreadable
@@ -135,7 +148,7 @@ class Facts:
             return machine.analyse(tree)
 
         script = (self.text, *self.module_texts.items(), *self.unreadable.items(), *sorted(self.natives))
-        light = (tuple(env.items()), argv, explore, tuple(outcomes.items()), self.evidence_source)
+        light = (tuple(env.items()), argv, explore, apart, tuple(outcomes.items()), self.evidence_source)
         timeline = self.memory.once(("timeline", script, light), interpret)
         return replace(timeline, headline_line=self.headline_line)
 

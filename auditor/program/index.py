@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 _UPDATING = re.compile(
     r"\.(?:backward|grad|at|scatter_add_|index_add_|bincount)\s*\(|\.get\([^\n]{1,40}, ?0\) ?\+ ?1\b"
@@ -71,6 +71,7 @@ class CallIndex:
         """Calls that are statements and are given something, and whether they run whenever their function does."""
         self._around: dict[int, tuple[int, int] | None] = {}
         """The innermost function around a line, by that line."""
+        self._classes: list[tuple[int, int]] = []
         self._assigned: dict[str, list[ast.expr]] = {}
         self.functions: dict[str, list[tuple[int, int]]] = {}
         for statement, certain in self.statements:
@@ -80,6 +81,8 @@ class CallIndex:
             elif isinstance(statement, ast.FunctionDef):
                 span = (statement.lineno, statement.end_lineno or statement.lineno)
                 self.functions.setdefault(statement.name, []).append(span)
+            elif isinstance(statement, ast.ClassDef):
+                self._classes.append((statement.lineno, statement.end_lineno or statement.lineno))
             elif isinstance(statement, ast.If):
                 self.branches.append(statement)
             elif isinstance(statement, ast.Assign):
@@ -89,7 +92,7 @@ class CallIndex:
         self._spans = [span for spans in self.functions.values() for span in spans]
         self._guards = [(node, node.end_lineno or node.lineno, _leaves(node)) for node in self.branches]
         starts = [m.end() for m in re.finditer("\n", text)]
-        self._updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
+        updating = [bisect_right(starts, m.start()) + 1 for m in _UPDATING.finditer(text)]
         self.calls: list[tuple[int, str]] = []
         """(line, name) of each call of a function of the script, by line."""
         if self.functions:
@@ -99,8 +102,10 @@ class CallIndex:
                 if name in self.functions and m.start() not in defined:
                     self.calls.append((bisect_right(starts, m.start()) + 1, name))
         self._lines = [line for line, _ in self.calls]
-        update = self._functions_that_update()
-        self._leading = sorted({*self._updating, *(line for line, name in self.calls if name in update)})
+        self._callees = {
+            name: set().union(*(self.called(*span) for span in spans)) for name, spans in self.functions.items()
+        }
+        self._leading = self._lines_to(updating)
         """Lines that update state or call what does."""
 
     def _note_assigned(self, target: ast.expr | None, value: ast.expr) -> None:
@@ -138,21 +143,40 @@ class CallIndex:
         """Functions of the script that lines `low` to `high` call."""
         return {name for _, name in self.calls[bisect_left(self._lines, low) : bisect_right(self._lines, high)]}
 
-    def _functions_that_update(self) -> set[str]:
-        found = {
-            name for name, spans in self.functions.items() if any(_any_between(self._updating, *span) for span in spans)
-        }
-        callees = {name: set().union(*(self.called(*span) for span in spans)) for name, spans in self.functions.items()}
+    def _lines_to(self, lines: Sequence[int]) -> list[int]:
+        """The ascending `lines`, and those that call a function which leads to one of them."""
+        found = {name for name, spans in self.functions.items() if any(_any_between(lines, *span) for span in spans)}
         changed = True
         while changed:
-            more = {name for name, used in callees.items() if name not in found and used & found}
+            more = {name for name, used in self._callees.items() if name not in found and used & found}
             found |= more
             changed = bool(more)
-        return found
+        return sorted({*lines, *(line for line, name in self.calls if name in found)})
 
     def updates(self, low: int, high: int) -> bool:
         """Whether lines `low` to `high` call anything that may update state, also through functions."""
         return _any_between(self._leading, low, high)
+
+    def loops_apart(self, explored: Collection[int], hidden: Collection[tuple[int, int]]) -> frozenset[int]:
+        """Lines of loops that lead to none of the `explored` lines, and to which the `hidden` code does not lead.
+
+        Loops in methods are none of them: who calls a method is not seen here.
+        """
+        reached = {name for span in hidden for name in self.called(*span)}
+        todo = [*reached]
+        while todo:
+            more = self._callees[todo.pop()] - reached
+            reached |= more
+            todo += more
+        within = [*hidden, *self._classes, *(span for name in reached for span in self.functions[name])]
+        lines = self._lines_to(sorted(explored))
+        return frozenset(
+            node.lineno
+            for node, _ in self.statements
+            if isinstance(node, ast.For | ast.While)
+            and not any(low <= node.lineno <= high for low, high in within)
+            and not _any_between(lines, node.lineno, node.end_lineno or node.lineno)
+        )
 
     def switches(self) -> frozenset[int]:
         """Lines of the branches that decide whether state may be updated."""

@@ -169,7 +169,9 @@ class Loops(Calls):
             self.merge([self.left(), before])
         head = self.snapshot()
         self.weak += 1
-        for _ in range(MAX_PASSES + endless):  # what the last pass computes must reach the `break`
+        glance = loop.place.line in self.apart and not loop.place.file
+        # what the last pass computes must reach the `break` of an endless loop
+        for _ in range(1 if glance else MAX_PASSES + endless):
             growth = self.growth
             self.spend(20 + len(self.frame.vars))  # what a pass costs besides its expressions
             context.continues = []
@@ -185,7 +187,7 @@ class Loops(Calls):
                 exits.append(self.left())
                 break
             after = self.snapshot()
-            if not endless:
+            if not endless or glance:
                 exits.append(after)
             self.cross_back_edge(loop.bit)
             changed = self.widen(head, loop.bit)

@@ -80,6 +80,7 @@ class Machine(Evaluator):
         "env",
         "argv",
         "explore",
+        "apart",
         "forced",
         "evidence_source",
         "natives",
@@ -166,6 +167,8 @@ class Machine(Evaluator):
         self.argv = argv
         self.explore = explore
         """Lines of branches that may go either way, to see also what the run switches off."""
+        self.apart: frozenset[int] = frozenset()
+        """Lines of loops of which one pass is enough: what they do is known from another timeline."""
         self.forced: dict[int, bool] = {}
         """Outcome of branches, by line of the `if`, that the logs prove."""
         self.evidence_source = "log"
