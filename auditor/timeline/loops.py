@@ -166,7 +166,10 @@ class Loops(Calls):
         exits: list[Snapshot] = [] if always else [self.snapshot()]
         before = self.heads.get(loop.bit)
         if before is not None and outer_active and self.marking is None:
-            self.merge([self.left(), before])
+            frame, last = before
+            if frame is not self.frame:  # of an earlier call, whose variables these are not
+                last = Snapshot({}, last.states, last.pending)
+            self.merge([self.left(), last])
         head = self.snapshot()
         self.weak += 1
         glance = loop.place.line in self.apart and not loop.place.file
@@ -195,7 +198,7 @@ class Loops(Calls):
             if not changed and growth == self.growth:
                 break
         if self.marking is None:
-            self.heads[loop.bit] = head
+            self.heads[loop.bit] = self.frame, head
         self.weak -= 1
         self.loops.pop()
         self.active = outer_active

@@ -193,7 +193,7 @@ class Machine(Evaluator):
         self.loop_bits: dict[tuple[int, int], int] = {}
         self.contexts: dict[tuple[int, int], int] = {}
         self.loops: list[LoopContext] = []
-        self.heads: dict[int, Snapshot] = {}
+        self.heads: dict[int, tuple[Frame, Snapshot]] = {}
         """State at the head of each loop when it was last left: where the next pass of the loop around it starts."""
         self.active = 0
         self.within = 0
