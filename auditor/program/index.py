@@ -15,7 +15,7 @@ _UPDATING = re.compile(
 )
 """Library methods without which no weights and no arrays of counts are updated from data; and counting in a `dict`."""
 _CALL = re.compile(r"\b([^\W\d]\w*+)\s*+\(")
-_DEFINED = re.compile(r"\bdef\s+(?=\w)")
+_DEFINED = re.compile(r"def\s+")
 
 
 _DEFINITIONS = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef})

@@ -173,8 +173,8 @@ class Loops(Calls):
         head = self.snapshot()
         self.weak += 1
         glance = loop.place.line in self.apart and not loop.place.file
-        # what the last pass computes must reach the `break` of an endless loop
-        for _ in range(1 if glance else MAX_PASSES + endless):
+        most = 1 if glance else MAX_PASSES
+        for passes in range(1, most + 1):
             growth = self.growth
             self.spend(20 + len(self.frame.vars))  # what a pass costs besides its expressions
             context.continues = []
@@ -190,7 +190,7 @@ class Loops(Calls):
                 exits.append(self.left())
                 break
             after = self.snapshot()
-            if not endless or glance:
+            if not endless or passes == most:  # what the last pass computes reaches the `break` in another one
                 exits.append(after)
             self.cross_back_edge(loop.bit)
             changed = self.widen(head, loop.bit)
