@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache
 
 from auditor.program.index import CallIndex
 from auditor.submission.model import code_size
@@ -32,6 +33,7 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
     """
     found: dict[str, float] = {}
     best = float("inf")
+    printed = cache(lambda word: word in text)
     for log in logs:
         size = code_size(log)
         if size is None or size in sizes:
@@ -41,7 +43,7 @@ def foreign_results(text: str, sizes: Collection[int], logs: Sequence[str]) -> l
             words = _words(head)
             if len(head) > _LONGEST or not words:
                 continue
-            if all(word in text for word in words):
+            if all(map(printed, words)):
                 best = min(best, value)
             else:
                 found[head.strip()] = min(value, found.get(head.strip(), value))

@@ -56,6 +56,7 @@ _SIZE = r"(?<![\w.,])(?P<size>\d[\d,]*(?:\.\d+)?)\s?(?P<times>[kKM])?[- ]?"
 _UNIT = r"(?:(?:val|validation|eval|text)[ -])*(?P<unit>token|byte|seq(?:uence)?|doc(?:ument)?)s?\b"
 _SET = r"(?:val|validation|eval|evaluation)"
 _SLICE = r"(?:slice|sub-?set)"
+_SLICED = re.compile(_SLICE, re.IGNORECASE)
 _STATED = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -125,7 +126,8 @@ class PartialValidation:
         """The first slice of the set that submission.json or the README names with its size."""
         declared = _flat(facts.submission.submission_json or {})
         for where, text in (("submission.json", declared), ("README.md", facts.submission.readme or "")):
-            for found in (match for pattern in _STATED for match in pattern.finditer(text)):
+            patterns = _STATED if _SLICED.search(text) else ()
+            for found in (match for pattern in patterns for match in pattern.finditer(text)):
                 times = {"k": 1_000, "m": 1_000_000}.get((found["times"] or "").lower(), 1)
                 size = float(found["size"].replace(",", "")) * times
                 if 0 < size < _WHOLE * _SIZES[found["unit"].lower()]:
