@@ -65,7 +65,9 @@ MAX_DEPTH = 36
 
 NEVER = 1 << 60
 
-FIRST_LOOP = 32
+MAX_ARGUMENTS = 16
+"""Calls with more are not summarised."""
+FIRST_LOOP = 2 * MAX_ARGUMENTS
 MARKS = (1 << FIRST_LOOP) - 1
 """The bits below stand, in the summary of a function, for the loops that its arguments vary with."""
 

@@ -325,8 +325,6 @@ class Statements(Loops):
                     for part, names in zip(whole, named, strict=True)
                 ]
             )
-        if not parts:
-            return frozenset()
         ctx = self.frame.ctx
         if len(parts) == 1 or node.lineno in self.explore:
             found = self.unknown_tests.get((node, ctx))

@@ -17,7 +17,7 @@ from auditor.program.index import statements
 from auditor.program.linear import Linear, add, scale
 from auditor.timeline.axes import Axes
 from auditor.timeline.frames import NO_UPDATES, Carrieds, Frame, Impure, Marking, Scoring
-from auditor.timeline.machine import MARKS, MAX_DEPTH, NEVER
+from auditor.timeline.machine import MARKS, MAX_ARGUMENTS, MAX_DEPTH, NEVER
 from auditor.timeline.natives import Natives
 from auditor.timeline.values import (
     DIFF,
@@ -35,7 +35,6 @@ from auditor.timeline.values import (
     taint,
 )
 
-MAX_ARGUMENTS = 16
 _OPEN = frozenset({ast.Module, ast.ClassDef})
 """Where functions stand that see no variables of other functions."""
 _STATE = -1000
