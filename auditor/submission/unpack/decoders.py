@@ -273,7 +273,7 @@ def unzip(data: bytes, meter: Meter) -> dict[str, bytes]:
                     raise CannotDecode("zip: a compression method that is not read")
                 with archive.open(info) as member:
                     files[info.filename] = _collect(_slices(member), len(data), meter)
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError) as error:
         raise CannotDecode(f"zip: {error}") from None
     return files
 
